@@ -1,0 +1,15 @@
+"""Score a sentence encoder on the seven STS benchmarks by SentEval's protocol."""
+
+from simgpt.evaluate.benchmarks import TASK_NAMES, Subset, Task
+from simgpt.evaluate.run import evaluate_model
+from simgpt.evaluate.scores import TaskScore, score_pairs, score_tasks
+
+__all__ = [
+    "TASK_NAMES",
+    "Subset",
+    "Task",
+    "TaskScore",
+    "evaluate_model",
+    "score_pairs",
+    "score_tasks",
+]

@@ -1,0 +1,77 @@
+"""Evaluate one model: seven scores with provenance, or an error."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from simgpt.encoder import load_encoder, weights_sha256
+from simgpt.environment import describe_environment
+from simgpt.evaluate.benchmarks import (
+    Task,
+    bundled_dev_task,
+    find_benchmarks,
+    load_benchmarks,
+    load_sick,
+    load_stsb,
+)
+from simgpt.evaluate.scores import TaskScore, published_average, score_tasks
+from simgpt.files import read_json
+
+
+def evaluate_model(
+    name: str, *, benchmarks: str = "auto", progress: bool = False
+) -> dict[str, Any]:
+    """Score a model and say how it was done.
+
+    Args:
+        name: As `simgpt.encoder.load_encoder` takes it; a run folder brings its config along.
+        benchmarks: `auto`, a folder in SentEval's layout, or `bundled` for the development pairs
+            alone, which are no benchmark: `tasks` and `average` then stay empty.
+        progress: Show a progress bar.
+
+    Returns:
+        `tasks` and `development` (by name: `spearman` from -1 to 1, `pairs`, `signature`,
+        `subsets`), `average` (the published form, x 100), `model`, `environment`, `seconds`.
+
+    Raises:
+        SimgptError: the model or a benchmark file is missing or unsound.
+    """
+    environment, started = describe_environment(), time.monotonic()
+    tasks, development = _tasks(benchmarks)
+    model = load_encoder(name)
+    scores = score_tasks(model, [*tasks, *development], progress=progress)
+    seven = {task.name: scores[task.name] for task in tasks}
+    return {
+        "model": describe_model(name),
+        "tasks": _plain(seven),
+        "average": published_average(seven) if seven else None,
+        "development": _plain({task.name: scores[task.name] for task in development}),
+        "environment": environment,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def describe_model(name: str) -> dict[str, Any]:
+    """Hash of the weights and, for a run folder, its config and the data it was trained on."""
+    described: dict[str, Any] = {"weights_sha256": weights_sha256(name)}
+    folder = Path(name)
+    if (folder / "config.json").is_file() and (folder / "environment.json").is_file():
+        described["config"] = read_json(folder / "config.json")
+        described["training"] = read_json(folder / "environment.json")
+    else:
+        described["name"] = name if name == "bundled" else folder.name
+    return described
+
+
+def _tasks(benchmarks: str) -> tuple[list[Task], list[Task]]:
+    """The seven test sets and the development sets that are to be had."""
+    if benchmarks == "bundled":
+        return [], [bundled_dev_task()]
+    folder = find_benchmarks(benchmarks)
+    development = [bundled_dev_task(), load_stsb(folder, "dev"), load_sick(folder, "trial")]
+    return load_benchmarks(folder), development
+
+
+def _plain(scores: dict[str, TaskScore]) -> dict[str, Any]:
+    return {name: asdict(score) for name, score in scores.items()}

@@ -1,0 +1,106 @@
+"""Files that survive a kill: the only place that opens a final path for writing."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from simgpt.errors import SimgptError
+
+COMPLETE = "COMPLETE"
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """Yield a temporary sibling of `path` to write; move it into place when the block ends well.
+
+    Works for a file or, where the block makes one, a folder. Whatever stood at `path` stays until
+    the new content is whole, so a kill leaves either the old or the new, never a mixture.
+
+    Raises:
+        SimgptError: the disk is full or the place cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        if temporary.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> SimgptError:
+    """The sentence for a failed write to `path`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return SimgptError(f"{path}: the disk is full; free some space and run the command again")
+    return SimgptError(f"{path}: cannot be written ({error.strerror or error})")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    with staged(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON with sorted keys, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        SimgptError: the file is missing, is not UTF-8, or is not JSON.
+    """
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise SimgptError(f"{path}, line {error.lineno}: not valid JSON ({error.msg})") from error
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 file (a byte-order mark is dropped).
+
+    Raises:
+        SimgptError: the file is missing, is a folder, cannot be read, or is not UTF-8 (with the
+            line of the first bad byte).
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise SimgptError(f"{path}: no such file") from error
+    except OSError as error:
+        raise SimgptError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SimgptError(
+            f"{path}, line {line}: not UTF-8; save the file as UTF-8 and try again"
+        ) from error
+
+
+def sha256_of(*paths: Path) -> str:
+    """Hex SHA-256 over the contents of `paths`, in the given order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

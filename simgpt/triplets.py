@@ -1,0 +1,197 @@
+"""Triplets: a sentence, a definitely similar one and a definitely dissimilar one.
+
+The schema, its two file forms and the bundled data. JSONL holds one object a line; CSV has the
+field's usual columns `sent0,sent1,hard_neg`.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simgpt.config import RunConfig
+from simgpt.errors import SimgptError
+from simgpt.files import read_text, staged
+
+if TYPE_CHECKING:  # importing it takes a second, which `simgpt --help` should not wait for
+    from datasets import Dataset
+
+BUNDLED_TRIPLETS = Path(str(resources.files("simgpt") / "data" / "annotations.jsonl"))
+BUNDLED_DEV_PAIRS = Path(str(resources.files("simgpt") / "data" / "dev_pairs.jsonl"))
+TEXTS = ("sentence", "similar", "dissimilar")
+CSV_COLUMNS = ("sent0", "sent1", "hard_neg")
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """One annotated sentence. Further keys of a JSONL line travel along in `extra`."""
+
+    sentence: str
+    similar: str
+    dissimilar: str
+    source: str = ""
+    extra: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """Anchor, positive and hard negative, in the order of the loss."""
+        return self.sentence, self.similar, self.dissimilar
+
+    @property
+    def id(self) -> str:
+        """First 16 hex digits of SHA-256 over the three texts joined by U+001F."""
+        return hashlib.sha256("\x1f".join(self.texts).encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSONL form."""
+        texts = dict(zip(TEXTS, self.texts, strict=True))
+        return {"id": self.id, "source": self.source, **self.extra, **texts}
+
+
+def read_triplets(path: Path) -> Iterator[Triplet]:
+    """Read triplets from a `.jsonl` or `.csv` file.
+
+    Raises:
+        SimgptError: the file is missing, not UTF-8, of another kind or empty, or a line is
+            malformed, lacks a text or repeats one; the sentence names file and line.
+    """
+    if path.suffix not in (".jsonl", ".csv"):
+        raise SimgptError(f"{path}: a triplets file ends in .jsonl or .csv")
+    rows = _jsonl_rows(path) if path.suffix == ".jsonl" else _csv_rows(path)
+    empty = True
+    for line, row in rows:
+        empty = False
+        yield _checked(row, f"{path}, line {line}")
+    if empty:
+        raise SimgptError(f"{path}: holds no triplets")
+
+
+def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
+    """Write triplets as `.jsonl` or `.csv`, by the file's ending; return how many."""
+    if path.suffix not in (".jsonl", ".csv"):
+        raise SimgptError(f"{path}: a triplets file ends in .jsonl or .csv")
+    count = 0
+    with staged(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        if path.suffix == ".csv":
+            table.writerow(CSV_COLUMNS)
+        for triplet in triplets:
+            if path.suffix == ".csv":
+                table.writerow(triplet.texts)
+            else:
+                file.write(json.dumps(triplet.to_dict(), ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def deduplicate(triplets: Iterable[Triplet]) -> Iterator[Triplet]:
+    """Drop triplets whose three texts all occurred before."""
+    seen: set[str] = set()
+    for triplet in triplets:
+        if triplet.id not in seen:
+            seen.add(triplet.id)
+            yield triplet
+
+
+def triplets_path(cfg: RunConfig) -> Path:
+    """The file that `cfg.triplets` names."""
+    return BUNDLED_TRIPLETS if cfg.triplets == "bundled" else Path(cfg.triplets)
+
+
+def training_triplets(cfg: RunConfig) -> list[Triplet]:
+    """The triplets of a run: read, deduplicated, and drawn down to `cfg.max_triplets` by seed."""
+    triplets = list(deduplicate(read_triplets(triplets_path(cfg))))
+    if 0 < cfg.max_triplets < len(triplets):
+        triplets = random.Random(cfg.seed).sample(triplets, cfg.max_triplets)  # noqa: S311
+    return triplets
+
+
+def load_triplets(path: Path | str = BUNDLED_TRIPLETS) -> "Dataset":
+    """The bundled triplets (or those of another file) as a `datasets.Dataset`.
+
+    Columns: `id`, `source`, `sentence`, `similar`, `dissimilar` and whatever else a line carries
+    (the bundled ones: `genre` and `wave`).
+    """
+    from datasets import Dataset
+
+    return Dataset.from_list([triplet.to_dict() for triplet in read_triplets(Path(path))])
+
+
+def load_dev_pairs(path: Path | str = BUNDLED_DEV_PAIRS) -> "Dataset":
+    """The bundled development pairs as a `datasets.Dataset`.
+
+    Columns: `genre`, `sentence1`, `sentence2`, `score` (0 to 5, one model rater). They pick
+    checkpoints and settings; they are no benchmark.
+
+    Raises:
+        SimgptError: a line is malformed, lacks a key, or its score is not a number from 0 to 5.
+    """
+    from datasets import Dataset
+
+    pairs = []
+    for line, row in _jsonl_rows(Path(path)):
+        score = row.get("score")
+        if not isinstance(score, int | float) or not 0 <= score <= 5:
+            raise SimgptError(f"{path}, line {line}: score is {score!r}; it must be from 0 to 5")
+        for name in ("sentence1", "sentence2"):
+            if not isinstance(row.get(name), str) or not row[name].strip():
+                raise SimgptError(f"{path}, line {line}: {name} is missing or empty")
+        pairs.append(row)
+    if not pairs:
+        raise SimgptError(f"{path}: holds no pairs")
+    return Dataset.from_list(pairs)
+
+
+def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    # Not splitlines(): sentences may hold U+2028 or U+0085, which it takes for line ends.
+    for line, text in enumerate(read_text(path).split("\n"), start=1):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise SimgptError(f"{path}, line {line}: not valid JSON ({error.msg})") from error
+        if not isinstance(row, dict):
+            raise SimgptError(f"{path}, line {line}: not a JSON object")
+        yield line, row
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    table = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        header = next(table, None)
+        if header is None:
+            return
+        if header != list(CSV_COLUMNS):
+            raise SimgptError(f"{path}, line 1: columns must be {','.join(CSV_COLUMNS)}")
+        for cells in table:
+            if len(cells) != len(TEXTS):
+                raise SimgptError(
+                    f"{path}, line {table.line_num}: {len(cells)} columns instead of {len(TEXTS)}"
+                )
+            yield table.line_num, dict(zip(TEXTS, cells, strict=True))
+    except csv.Error as error:
+        raise SimgptError(f"{path}, line {table.line_num}: not valid CSV ({error})") from error
+
+
+def _checked(row: dict[str, Any], where: str) -> Triplet:
+    for name in TEXTS:
+        if not isinstance(row.get(name), str) or not row[name].strip():
+            raise SimgptError(f"{where}: {name} is missing or empty")
+    texts = [" ".join(row[name].split()).casefold() for name in TEXTS]
+    if len(set(texts)) < len(texts):
+        raise SimgptError(f"{where}: the three texts must differ, but one repeats another")
+    source = row.get("source", "")
+    if not isinstance(source, str):
+        raise SimgptError(f"{where}: source is {source!r}; it must be text")
+    return Triplet(
+        *(row[name] for name in TEXTS),
+        source=source,
+        extra={k: v for k, v in row.items() if k not in (*TEXTS, "id", "source")},
+    )
