@@ -2,13 +2,12 @@
 
 import hashlib
 import json
+import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from importlib import resources
 from typing import Any, Self
-
-import tomllib
 
 from simgpt.errors import SimgptError
 

@@ -28,17 +28,18 @@ def load_encoder(name: str, *, pooling: Pooling = Pooling.MEAN) -> "SentenceTran
             not the published ones, or the hub has no such model or cannot be reached.
     """
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers import models as modules
+    from sentence_transformers.sentence_transformer.modules import Pooling as PoolingModule
+    from sentence_transformers.sentence_transformer.modules import Transformer
 
     source = locate(name)
     try:
         if isinstance(source, Path) and (source / "modules.json").is_file():
             return SentenceTransformer(str(source))
         if isinstance(source, Path) or not _is_sentence_transformer(source):
-            transformer = modules.Transformer(str(source))
-            size = transformer.get_word_embedding_dimension()
+            transformer = Transformer(str(source))
+            size = transformer.get_embedding_dimension()
             return SentenceTransformer(
-                modules=[transformer, modules.Pooling(size, pooling_mode=str(pooling))]
+                modules=[transformer, PoolingModule(size, pooling_mode=str(pooling))]
             )
         return SentenceTransformer(source)
     except Exception as error:  # the loaders raise from several libraries

@@ -29,7 +29,7 @@ def describe_environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in _PACKAGES},
         "machine": _machine(),
-        "git": _git_state(),
+        "git": git_state(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -57,7 +57,7 @@ def _cpu_name() -> str:
 
 
 @cache
-def _git_state() -> dict[str, Any]:
+def git_state() -> dict[str, Any]:
     """Commit of the checkout this package runs from; empty for an installed package."""
     folder = Path(__file__).parent
     try:

@@ -191,7 +191,7 @@ def _checked(row: dict[str, Any], where: str) -> Triplet:
     if not isinstance(source, str):
         raise SimgptError(f"{where}: source is {source!r}; it must be text")
     return Triplet(
-        *(row[name] for name in TEXTS),
+        **{name: row[name] for name in TEXTS},
         source=source,
         extra={k: v for k, v in row.items() if k not in (*TEXTS, "id", "source")},
     )

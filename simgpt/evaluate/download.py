@@ -7,6 +7,7 @@ from pathlib import Path
 from simgpt.errors import SimgptError
 from simgpt.evaluate.benchmarks import ENVIRONMENT_VARIABLE, HUB_FILE, HUB_REPOSITORY
 from simgpt.files import sha256_of, staged, write_text
+from simgpt.hub import fetch_dataset_file
 
 
 def download_benchmarks() -> Path:
@@ -18,20 +19,18 @@ def download_benchmarks() -> Path:
     Raises:
         SimgptError: the hub cannot be reached or the archive is not what it should be.
     """
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import constants
 
     # Beside the hub's own cache, so that one setting (HF_HOME) moves both.
     cache = Path(constants.HF_HOME) / "simgpt"
     folder = cache / "senteval"
     if folder.is_dir():
         return folder
-    try:
-        archive = Path(hf_hub_download(HUB_REPOSITORY, HUB_FILE, repo_type="dataset"))
-    except Exception as error:  # the hub client raises from several libraries
-        raise SimgptError(
-            f"the benchmarks could not be downloaded ({type(error).__name__}); set "
-            f"{ENVIRONMENT_VARIABLE} or --benchmarks to a folder in SentEval's layout"
-        ) from error
+    archive = fetch_dataset_file(
+        HUB_REPOSITORY,
+        HUB_FILE,
+        instead=f"set {ENVIRONMENT_VARIABLE} or --benchmarks to a folder in SentEval's layout",
+    )
     with staged(folder) as temporary:
         try:
             with tarfile.open(archive) as tar:

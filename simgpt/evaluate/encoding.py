@@ -35,7 +35,8 @@ def encode(
     """
     unique = list(dict.fromkeys(sentences))
     limit = model.max_seq_length
-    positions = getattr(model[0].auto_model.config, "max_position_embeddings", MAX_TOKENS)
+    config = getattr(model.transformers_model, "config", None)
+    positions = getattr(config, "max_position_embeddings", MAX_TOKENS)
     model.max_seq_length = min(MAX_TOKENS, positions)
     try:
         vectors = model.encode(

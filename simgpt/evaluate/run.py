@@ -1,5 +1,6 @@
 """Evaluate one model: seven scores with provenance, or an error."""
 
+import logging
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,9 @@ from simgpt.evaluate.benchmarks import (
 )
 from simgpt.evaluate.scores import TaskScore, published_average, score_tasks
 from simgpt.files import read_json
+from simgpt.hub import HubError
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate_model(
@@ -50,6 +54,19 @@ def evaluate_model(
         "environment": environment,
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def evaluate_or_fall_back(name: str, *, benchmarks: str = "auto") -> dict[str, Any]:
+    """As `evaluate_model`; where no benchmarks can be had at all, score the development pairs.
+
+    For pages that should run anywhere. The result then has no `tasks`, and a warning is logged.
+    Benchmarks that are there but torn are still an error.
+    """
+    try:
+        return evaluate_model(name, benchmarks=benchmarks)
+    except HubError as error:
+        logger.warning("%s; scoring the bundled development pairs, NOT a benchmark", error)
+        return evaluate_model(name, benchmarks="bundled")
 
 
 def describe_model(name: str) -> dict[str, Any]:

@@ -39,9 +39,11 @@ def score_pairs(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArra
     Returns:
         Cosines, shape (pairs,). A zero vector has cosine 0 with everything, as in SentEval.
     """
-    dots = np.einsum("pd,pd->p", left, right)
+    dots: NDArray[np.float32] = np.einsum("pd,pd->p", left, right)
     lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    return np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+    cosines: NDArray[np.float32] = np.zeros_like(dots)
+    np.divide(dots, lengths, out=cosines, where=lengths > 0)
+    return cosines
 
 
 def spearman(predicted: Sequence[float], gold: Sequence[float]) -> float:

@@ -42,5 +42,7 @@ def simcse_loss(
     logits = anchor @ positive.T / temperature
     if negative is not None:
         own = hard_negative_weight * torch.eye(len(anchor)).to(logits)
-        logits = torch.cat([logits, anchor @ functional.normalize(negative).T / temperature + own], 1)
+        logits = torch.cat(
+            [logits, anchor @ functional.normalize(negative).T / temperature + own], 1
+        )
     return functional.cross_entropy(logits, torch.arange(len(anchor), device=logits.device))

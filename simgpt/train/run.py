@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,21 +49,22 @@ def train(cfg: RunConfig, output: Path) -> Path:
     _clear(output)
     try:
         output.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        environment = {
+            **describe_environment(),
+            "triplets": {"count": len(triplets), "sha256": sha256_of(triplets_path(cfg))},
+            "development": {"task": development.name, "sha256": development.sha256},
+        }
         write_json(output / "config.json", cfg.to_dict())
-        write_json(
-            output / "environment.json",
-            {
-                **describe_environment(),
-                "triplets": {"count": len(triplets), "sha256": sha256_of(triplets_path(cfg))},
-                "development": {"task": development.name, "sha256": development.sha256},
-            },
-        )
+        write_json(output / "environment.json", environment)
         limit = model.max_seq_length
         model.max_seq_length = cfg.max_tokens
         fit(model, _dataset(triplets), development, cfg, output)
         model.max_seq_length = limit  # evaluation does not truncate at the training length
         with staged(output / "checkpoint") as temporary:
             model.save(str(temporary), create_model_card=False)
+        environment["seconds"] = round(time.monotonic() - started, 1)
+        write_json(output / "environment.json", environment)
     except OSError as error:
         raise unwritable(output, error) from error
     shutil.rmtree(output / "trainer", ignore_errors=True)

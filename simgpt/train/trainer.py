@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sentence_transformers import (
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
-from sentence_transformers.evaluation import SentenceEvaluator
+from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 from torch import Tensor, nn
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.utils.notebook import NotebookProgressCallback
@@ -25,6 +26,8 @@ from simgpt.evaluate.scores import score_tasks
 from simgpt.train.embedding import embed_columns
 from simgpt.train.objectives import simcse_loss
 
+METRIC = "development_spearman"
+
 
 class SimCSELoss(nn.Module):
     """`simcse_loss` in the form the SentenceTransformer trainer calls."""
@@ -34,31 +37,28 @@ class SimCSELoss(nn.Module):
     ) -> None:
         super().__init__()
         self.model = model
-        self.settings = {"temperature": temperature, "hard_negative_weight": hard_negative_weight}
+        self.objective = partial(
+            simcse_loss, temperature=temperature, hard_negative_weight=hard_negative_weight
+        )
 
     def forward(
         self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None = None
     ) -> Tensor:
         """Embed anchors, positives and negatives and return their loss."""
-        return simcse_loss(*embed_columns(self.model, list(sentence_features)), **self.settings)
-
-    def get_config_dict(self) -> dict[str, float]:
-        """Settings for the library's model card."""
-        return self.settings
+        return self.objective(*embed_columns(self.model, list(sentence_features)))
 
 
 class DevelopmentScore(SentenceEvaluator):
     """Spearman on a development task, under the metric name that picks the checkpoint."""
 
     def __init__(self, task: Task) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.task = task
-        self.primary_metric = "development_spearman"
+        self.primary_metric = METRIC
 
-    def __call__(self, model: SentenceTransformer, *args: Any, **kwargs: Any) -> dict[str, float]:
+    def __call__(self, model: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Score `model`; the library passes an output path, epoch and step, not needed here."""
-        score = score_tasks(model, [self.task])[self.task.name]
-        return {self.primary_metric: score.spearman}
+        return {METRIC: score_tasks(model, [self.task])[self.task.name].spearman}
 
 
 class LogFile(TrainerCallback):
@@ -68,13 +68,11 @@ class LogFile(TrainerCallback):
         self.path = path
         self.started = time.monotonic()
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Write one line; a kill can tear the last one only."""
         row = {"step": state.global_step, "seconds": round(time.monotonic() - self.started, 2)}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row | logs) + "\n")
+            file.write(json.dumps(row | kwargs["logs"]) + "\n")
 
 
 def fit(
@@ -97,7 +95,7 @@ def fit(
         eval_strategy="steps",
         eval_steps=eval_steps,
         save_strategy="best",
-        metric_for_best_model=f"eval_{DevelopmentScore(development).primary_metric}",
+        metric_for_best_model=f"eval_{METRIC}",
         greater_is_better=True,
         load_best_model_at_end=True,
         save_total_limit=1,
@@ -129,5 +127,5 @@ def fit(
 class ProgressBar(ProgressCallback):
     """The library's bar with time left, without its printed logs: those go to the file."""
 
-    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Print nothing."""

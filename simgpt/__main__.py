@@ -1,0 +1,5 @@
+"""`python -m simgpt`."""
+
+from simgpt.cli import main
+
+main()

@@ -1,0 +1,209 @@
+"""The command line: `simgpt ...`, also `python -m simgpt`."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from simgpt.config import ConfigError, RunConfig, profile_names
+from simgpt.errors import SimgptError
+from simgpt.version import __version__
+
+app = typer.Typer(
+    help="A companion to Sim-GPT: text similarity from LLM-annotated triplets.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+notebooks_app = typer.Typer(help="The notebooks behind the book.", no_args_is_help=True)
+app.add_typer(notebooks_app, name="notebooks")
+triplets_app = typer.Typer(help="The annotated triplets.", no_args_is_help=True)
+app.add_typer(triplets_app, name="triplets")
+
+Profile = Annotated[str, typer.Option(help=f"One of: {', '.join(profile_names())}.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Override a setting; may be repeated."),
+]
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"simgpt {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    output: Annotated[Path, typer.Option(help="Folder for the run; new, empty or this run's.")],
+    profile: Profile = "smoke",
+    settings: Settings = None,
+) -> None:
+    """Fine-tune an encoder on triplets."""
+    from simgpt.train import train as run_training
+
+    run_training(RunConfig.from_params(_params(profile, settings)), output)
+    typer.echo(f"Trained model: {output / 'checkpoint'}")
+    typer.echo(f"Score it with: simgpt evaluate {output}")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(help="`bundled`, a run folder, a model folder, or a hub id.")
+    ],
+    benchmarks: Annotated[
+        str, typer.Option(help="Folder in SentEval's layout, or `bundled` (no benchmark).")
+    ] = "auto",
+    output: Annotated[Path | None, typer.Option(help="Write scores and provenance here.")] = None,
+) -> None:
+    """Score a model on the seven STS benchmarks: seven numbers or an error.
+
+    Without --benchmarks they are looked for in SIMGPT_SENTEVAL, in the local cache and on the
+    Hugging Face hub, in this order.
+    """
+    from simgpt.evaluate import evaluate_model
+    from simgpt.files import write_json
+
+    result = evaluate_model(model, benchmarks=benchmarks, progress=sys.stderr.isatty())
+    if output is not None:
+        write_json(output, result)
+    elif (Path(model) / "COMPLETE").is_file():
+        write_json(Path(model) / "scores.json", result)
+    _show_scores(result)
+
+
+@app.command()
+def sentences(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="`bundled`, a .txt, .csv or .jsonl file, or a hub source: captions, questions."
+        ),
+    ] = "bundled",
+    output: Annotated[Path | None, typer.Option(help="Write them here, one a line.")] = None,
+    column: Annotated[str, typer.Option(help="Column or key that holds the sentence.")] = "",
+) -> None:
+    """Load source sentences, clean and deduplicate them, and count what was dropped."""
+    from simgpt.files import write_text
+    from simgpt.sentences import load_sentences
+
+    loaded = load_sentences(source, column=column or None)
+    if output is not None:
+        write_text(output, "".join(f"{sentence.text}\n" for sentence in loaded.sentences))
+    for label, count in loaded.counts.items():
+        typer.echo(f"{label}: {count:,}")
+
+
+@triplets_app.command("card")
+def show_card(
+    output: Annotated[Path | None, typer.Option(help="Write it here.")] = None,
+) -> None:
+    """Print the data card of the bundled annotations, recomputed from the files."""
+    from simgpt.annotate import data_card
+    from simgpt.files import write_text
+
+    if output is None:
+        typer.echo(data_card(), nl=False)
+    else:
+        write_text(output, data_card())
+
+
+@app.command()
+def book(profile: Profile = "smoke") -> None:
+    """Execute the notebooks and build the Jupyter Book into _build/html."""
+    from simgpt.notebooks import build_book
+
+    page = build_book(Path.cwd(), profile=profile)
+    typer.echo(f"Open {page} in a browser.")
+
+
+@notebooks_app.command("run")
+def run_notebooks(
+    profile: Profile = "smoke",
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--set", metavar="NAME=VALUE", help="Any setting; may be repeated."),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the executed copies.")] = Path(
+        "_build/executed"
+    ),
+) -> None:
+    """Execute copies of the notebooks with papermill; the originals stay as they are."""
+    from simgpt.notebooks import execute_all
+
+    for path in execute_all(Path.cwd(), _params(profile, parameters), output):
+        typer.echo(path)
+
+
+@notebooks_app.command("check")
+def check_notebooks() -> None:
+    """Fail when a notebook and its text pair differ or a notebook holds outputs."""
+    from simgpt.notebooks import check_pairs
+
+    typer.echo(f"{check_pairs(Path.cwd())} notebooks in step with their pairs")
+
+
+@notebooks_app.command("sync")
+def sync_notebooks() -> None:
+    """Bring each .ipynb in step with its .py, keeping cell ids; outputs are dropped."""
+    from simgpt.notebooks import sync_pairs
+
+    typer.echo(f"{sync_pairs(Path.cwd())} notebooks written")
+
+
+def main() -> None:
+    """Run the command line; a `SimgptError` becomes one sentence on stderr and status 1."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Threads that spin while they wait crawl when another process wants their core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=Console(stderr=True), show_time=False, show_path=False)],
+    )
+    logging.getLogger("simgpt").setLevel(logging.INFO)
+    try:
+        app()
+    except SimgptError as error:
+        sys.stderr.write(f"simgpt: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("simgpt: stopped; the same command starts again\n")
+        sys.exit(130)
+
+
+def _params(profile: str, settings: list[str] | None) -> dict[str, Any]:
+    params: dict[str, Any] = {"profile": profile}
+    for setting in settings or []:
+        name, separator, value = setting.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {setting!r}: expected NAME=VALUE")
+        params[name.strip()] = value.strip()
+    return params
+
+
+def _show_scores(result: dict[str, Any]) -> None:
+    """Scores x 100, each with its signature; the development sets are told apart."""
+    from simgpt.evaluate import TASK_NAMES
+
+    table = Table("task", "Spearman x 100", "signature", box=None)
+    for name, score in {**result["tasks"], **result["development"]}.items():
+        label = TASK_NAMES.get(name, f"{name} (development)")
+        table.add_row(label, f"{100 * score['spearman']:.2f}", score["signature"])
+        if len(score["subsets"]) > 1:
+            for subset, value in score["subsets"].items():
+                table.add_row(f"  {subset}", f"{100 * value:.2f}", "")
+    if result["average"] is not None:
+        table.add_row("average of seven", f"{result['average']:.2f}", "mean of rounded scores")
+    Console(width=160).print(table)
+    if result["average"] is None:
+        sys.stderr.write("simgpt: these are development pairs, NOT a benchmark\n")

@@ -1,0 +1,17 @@
+"""Read the committed results; make the tables, figures and facts that the book shows."""
+
+from simgpt.report.figures import figure_style
+from simgpt.report.inline import score_table, scored_on, subset_scatter, training_curves
+from simgpt.report.results import Measured, headline, load_measured, load_paper
+
+__all__ = [
+    "Measured",
+    "figure_style",
+    "headline",
+    "load_measured",
+    "load_paper",
+    "score_table",
+    "scored_on",
+    "subset_scatter",
+    "training_curves",
+]

@@ -1,0 +1,215 @@
+"""The book's figures: one style, colour-blind-safe, drawn for light and for dark pages."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from cycler import cycler
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from simgpt.files import staged
+from simgpt.report.results import TASKS, Headline, Measured, Published
+
+# Okabe and Ito's palette, which readers with any colour vision tell apart.
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+LABELS = dict(
+    zip(TASKS, ("STS12", "STS13", "STS14", "STS15", "STS16", "STS-B", "SICK-R"), strict=True)
+)
+_INK = {"light": "#1f2328", "dark": "#e6edf3"}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawn figure's name, alternative text (it states the finding) and caption."""
+
+    name: str
+    alt: str
+    caption: str
+
+
+@contextmanager
+def figure_style(mode: str = "light") -> Iterator[str]:
+    """Set matplotlib's style for a `light` or `dark` page; yield the ink colour."""
+    ink = _INK[mode]
+    with mpl.rc_context(
+        {
+            "axes.edgecolor": ink,
+            "axes.labelcolor": ink,
+            "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, PURPLE]),
+            "axes.spines.right": False,
+            "axes.spines.top": False,
+            "axes.titlecolor": ink,
+            "axes.titlelocation": "left",
+            "figure.constrained_layout.use": True,
+            "figure.facecolor": "none" if mode == "dark" else "white",
+            "axes.facecolor": "none" if mode == "dark" else "white",
+            "font.size": 11,
+            "legend.frameon": False,
+            "legend.labelcolor": ink,
+            "savefig.facecolor": "none" if mode == "dark" else "white",
+            "svg.hashsalt": "simgpt",
+            "text.color": ink,
+            "xtick.color": ink,
+            "ytick.color": ink,
+        }
+    ):
+        yield ink
+
+
+def save(folder: Path, name: str, draw: Callable[[str], Figure]) -> None:
+    """Write `NAME-light.svg` and `NAME-dark.svg`; `draw` takes the ink colour."""
+    for mode in _INK:
+        with figure_style(mode) as ink, staged(folder / f"{name}-{mode}.svg") as temporary:
+            draw(ink).savefig(temporary, format="svg", metadata={"Date": None})
+
+
+def draw_idea(folder: Path) -> Drawing:
+    """The method in one picture."""
+    boxes = [
+        ("sentence", "A dog runs\nalong the beach."),
+        ("LLM, once", "+ A dog is running\non the sand.\n\N{MINUS SIGN} A dog sleeps\non a sofa."),
+        ("train", "small encoder:\npull +, push \N{MINUS SIGN}"),
+        ("score pairs", "cosine,\nno LLM\nany more"),
+    ]
+
+    def draw(ink: str) -> Figure:
+        figure = Figure(figsize=(9, 2.2))
+        axes = figure.add_subplot()
+        axes.set(xlim=(0, 40), ylim=(0, 9))
+        axes.axis("off")
+        for column, (title, body) in enumerate(boxes):
+            left, colour = 10 * column + 0.3, (BLUE, ORANGE, GREEN, PURPLE)[column]
+            frame = FancyBboxPatch(
+                (left, 0.8), 7.4, 6, boxstyle="round,pad=0.2", facecolor="none", edgecolor=colour
+            )
+            frame.set_linewidth(2)
+            axes.add_patch(frame)
+            axes.text(left + 3.7, 7.8, title, ha="center", weight="bold")
+            axes.text(left + 3.7, 3.8, body, ha="center", va="center", fontsize=10)
+            if column < len(boxes) - 1:
+                axes.annotate(
+                    "",
+                    xy=(left + 9.6, 3.8),
+                    xytext=(left + 8.0, 3.8),
+                    arrowprops={"arrowstyle": "-|>", "color": ink, "linewidth": 2},
+                )
+        return figure
+
+    save(folder, "idea", draw)
+    return Drawing(
+        "idea",
+        "Four steps from left to right: a sentence; a large language model writes one similar and "
+        "one dissimilar sentence, once; a small encoder is trained to pull the similar and push "
+        "the dissimilar; from then on pairs are scored by cosine without the language model.",
+        "The idea of Sim-GPT: pay a large language model once, for training data.",
+    )
+
+
+def draw_headline(folder: Path, result: Headline, paper: list[Published]) -> Drawing:
+    """Average of seven: the paper's rows and ours, told apart by shape and by side."""
+    rows = [(row.model, [row.average], "paper") for row in paper]
+    rows.append(("all-MiniLM-L6-v2, untouched", [result.untouched.average], "ours"))
+    rows.append(
+        ("all-MiniLM-L6-v2 + LLM triplets", [run.average for run in result.trained], "ours")
+    )
+    rows.sort(key=lambda row: float(np.mean(row[1])))
+
+    def draw(ink: str) -> Figure:
+        figure = Figure(figsize=(8, 5))
+        axes = figure.add_subplot()
+        for height, (_, values, whose) in enumerate(rows):
+            ours = whose == "ours"
+            axes.plot(
+                values,
+                [height] * len(values),
+                "D" if ours else "o",
+                color=ORANGE if ours else BLUE,
+                fillstyle="full" if ours else "none",
+                markersize=8,
+            )
+        axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+        for label, (_, _, whose) in zip(axes.get_yticklabels(), rows, strict=True):
+            label.set_fontweight("bold" if whose == "ours" else "normal")
+        axes.set_xlabel("average of seven, Spearman x 100")
+        axes.plot([], [], "o", color=BLUE, fillstyle="none", label="published in the paper")
+        axes.plot([], [], "D", color=ORANGE, label="measured here (a mark a seed)")
+        axes.legend(loc="lower right")
+        axes.grid(axis="y", color=ink, alpha=0.15)
+        return figure
+
+    save(folder, "headline", draw)
+    return Drawing(
+        "headline",
+        "Dot plot of the average over seven benchmarks. Training the small encoder on LLM-written "
+        f"triplets moves it from {result.untouched.average:.2f} to {result.mean_average:.2f}; the "
+        "paper's much larger models lie above.",
+        "Average of the seven benchmarks: hollow circles are the paper's numbers, filled diamonds "
+        "are measured here.",
+    )
+
+
+def draw_gains(folder: Path, result: Headline) -> Drawing:
+    """Each task's gain over the untouched encoder, a mark for each seed and a bar for the mean."""
+    gains = np.array([run.scores for run in result.trained]) - np.array(result.untouched.scores)
+
+    def draw(ink: str) -> Figure:
+        figure = Figure(figsize=(8, 3.4))
+        axes = figure.add_subplot()
+        places = np.arange(len(TASKS))
+        axes.bar(places, gains.mean(axis=0), width=0.6, color=BLUE, alpha=0.55, label="mean")
+        for seed, row in enumerate(gains):
+            label = "seed" if seed == 0 else None
+            axes.plot(places, row, "D", color=ORANGE, markersize=5, label=label)
+        axes.axhline(0, color=ink, linewidth=0.8)
+        axes.set_xticks(places, [LABELS[task] for task in TASKS])
+        axes.set_ylabel("gain, Spearman x 100")
+        axes.legend()
+        return figure
+
+    save(folder, "gains", draw)
+    means = gains.mean(axis=0)
+    most, least = LABELS[TASKS[int(means.argmax())]], LABELS[TASKS[int(means.argmin())]]
+    return Drawing(
+        "gains",
+        f"Bar chart of the gain on each benchmark. {most} gains most ({means.max():+.2f}), "
+        f"{least} least ({means.min():+.2f}); the seeds lie close together.",
+        "Gain over the untouched encoder on each benchmark.",
+    )
+
+
+def draw_selection(folder: Path, runs: list[Measured]) -> Drawing:
+    """Two development sets against the average of seven, a mark for each run."""
+    averages = [run.average for run in runs]
+    sets = {"bundled_dev": "bundled development pairs", "stsb_dev": "STS-B dev"}
+    correlations = {
+        name: float(np.corrcoef([run.development(name) for run in runs], averages)[0, 1])
+        for name in sets
+    }
+
+    def draw(ink: str) -> Figure:
+        figure = Figure(figsize=(8, 3.4))
+        for axes, (name, label), colour in zip(
+            figure.subplots(1, 2, sharey=True), sets.items(), (BLUE, ORANGE), strict=True
+        ):
+            for run in runs:
+                marker = "s" if run.config is None else "o"
+                axes.plot(run.development(name), run.average, marker, color=colour)
+            axes.set_xlabel(f"{label}, Spearman x 100")
+            axes.set_title(f"r = {correlations[name]:.2f}")
+            axes.grid(color=ink, alpha=0.15)
+        figure.axes[0].set_ylabel("average of seven")
+        return figure
+
+    save(folder, "selection", draw)
+    return Drawing(
+        "selection",
+        "Two scatter plots of development score against the average of the seven benchmarks. The "
+        f"correlation is {correlations['bundled_dev']:.2f} for the bundled development pairs and "
+        f"{correlations['stsb_dev']:.2f} for STS-B dev.",
+        "Which development set follows the benchmarks? Each mark is a training run; the square is "
+        "the untouched encoder.",
+    )

@@ -1,0 +1,43 @@
+"""What the book includes: tables, figures and facts, made from the results at each build."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from simgpt.files import write_text
+from simgpt.report import figures, tables
+from simgpt.report.results import headline, load_measured, load_paper
+
+
+def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
+    """Write Markdown fragments and figures into `output`; return the facts for substitutions."""
+    result, paper = headline(results), load_paper(results)
+    tuning = load_measured(results / "selection")
+    drawings = [
+        figures.draw_idea(output),
+        figures.draw_headline(output, result, paper),
+        figures.draw_gains(output, result),
+        figures.draw_selection(output, tuning),
+    ]
+    fragments = {drawing.name: figure_block(drawing) for drawing in drawings}
+    fragments["headline-table"] = tables.headline_table(result, paper)
+    fragments["seeds-table"] = tables.seeds_table(result)
+    fragments["selection-table"] = tables.selection_table(tuning)
+    for name, text in fragments.items():
+        _write_if_changed(output / f"{name}.txt", text, write_text)
+    return tables.facts(result)
+
+
+def figure_block(drawing: figures.Drawing) -> str:
+    """A MyST figure for light and for dark pages; paths are relative to `book/`."""
+    blocks = [
+        f"```{{figure}} generated/{drawing.name}-{mode}.svg\n"
+        f":class: only-{mode}\n:alt: {drawing.alt}\n\n{drawing.caption}\n```\n"
+        for mode in ("light", "dark")
+    ]
+    return "\n".join(blocks)
+
+
+def _write_if_changed(path: Path, text: str, write: Callable[[Path, str], None]) -> None:
+    """Keep an unchanged file's time stamp: Sphinx rebuilds what is newer."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write(path, text)

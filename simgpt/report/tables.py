@@ -1,0 +1,99 @@
+"""Tables of the book, as Markdown."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+from simgpt.report.figures import LABELS
+from simgpt.report.results import TASKS, Headline, Measured, Published, differing_settings
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table: the first column left-aligned, the others right-aligned."""
+    lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def headline_table(result: Headline, paper: Sequence[Published]) -> str:
+    """The paper's rows as printed there, then ours; the group stands in every row's name."""
+    header = ["model", *(LABELS[task] for task in TASKS), "avg."]
+    rows = [
+        [f"*paper:* {row.model}", *(f"{score:.2f}" for score in row.scores), f"{row.average:.2f}"]
+        for row in paper
+    ]
+    untouched, seeds = result.untouched, len(result.trained)
+    for name, scores, average in (
+        ("all-MiniLM-L6-v2, untouched", untouched.scores, f"{untouched.average:.2f}"),
+        (
+            f"all-MiniLM-L6-v2 + all bundled LLM triplets, mean of {seeds} seeds",
+            result.mean_scores,
+            f"{result.mean_average:.2f} ± {result.deviation:.2f}",
+        ),
+    ):
+        numbers = [*(f"{score:.2f}" for score in scores), average]
+        rows.append([f"**measured here:** {name}", *(f"**{number}**" for number in numbers)])
+    return markdown_table(header, rows)
+
+
+def seeds_table(result: Headline) -> str:
+    """Every run behind the headline: scores, commit and time."""
+    header = ["run", *(LABELS[task] for task in TASKS), "avg.", "commit", "command"]
+    rows = []
+    for run in [result.untouched, *result.trained]:
+        config = run.config
+        label = f"seed {config['seed']}" if config else "untouched"
+        commit = run.content["environment"]["git"].get("commit", "")[:8]
+        folder = f"runs/{config['profile']}-{config['seed']}" if config else "bundled"
+        numbers = [f"{score:.2f}" for score in run.scores]
+        command = f"`simgpt evaluate {folder}`"
+        rows.append([label, *numbers, f"{run.average:.2f}", f"`{commit}`", command])
+    return markdown_table(header, rows)
+
+
+def selection_table(runs: Sequence[Measured]) -> str:
+    """The tuning runs: what differed, the development scores, then the average of seven."""
+    trained = [run for run in runs if run.config is not None]
+    names = [name for name in differing_settings(trained) if name not in ("seed", "triplets")]
+    header = ["run", *names, "bundled dev pairs", "STS-B dev", "SICK dev", "average of seven"]
+    rows = []
+    for run in sorted(runs, key=lambda run: run.development("bundled_dev")):
+        config = run.config or {}
+        settings = [str(config.get(name, "-")) for name in names]
+        development = [
+            f"{run.development(name):.2f}" for name in ("bundled_dev", "stsb_dev", "sickr_dev")
+        ]
+        label = run.name if config else "untouched"
+        rows.append([label, *settings, *development, f"{run.average:.2f}"])
+    return markdown_table(header, rows)
+
+
+def environment_line(run: Measured) -> str:
+    """Where a result was measured, in one line."""
+    environment = run.content["environment"]
+    machine, packages = environment["machine"], environment["packages"]
+    processor = ", ".join(machine["gpus"]) or f"{machine['cpu']}, {machine['cores']} cores"
+    return (
+        f"{processor}; Python {environment['python']}, torch {packages['torch']}, "
+        f"sentence-transformers {packages['sentence-transformers']}"
+    )
+
+
+def facts(result: Headline) -> dict[str, str]:
+    """Measured numbers that prose refers to by name, as MyST substitutions."""
+    training = [run.content["model"]["training"] for run in result.trained]
+    config = result.trained[0].config or {}
+    minutes = statistics.median(record["seconds"] for record in training) / 60
+    return {
+        "untouched_average": f"{result.untouched.average:.2f}",
+        "trained_average": f"{result.mean_average:.2f}",
+        "trained_deviation": f"{result.deviation:.2f}",
+        "gain": f"{result.gain:+.2f}",
+        "seeds": str(len(result.trained)),
+        "triplets": f"{training[0]['triplets']['count']:,}",
+        "training_minutes": f"{minutes:.0f}",
+        "learning_rate": f"{config['learning_rate']:g}",
+        "batch_size": str(config["batch_size"]),
+        "epochs": str(config["epochs"]),
+        "temperature": f"{config['temperature']:g}",
+        "hard_negative_weight": f"{config['hard_negative_weight']:g}",
+        "measured_on": environment_line(result.untouched),
+    }
