@@ -106,6 +106,7 @@ sorted(path.name for path in run.iterdir())
 # rater's order.
 
 # %% mystnb={"image": {"alt": "Two curves over training steps: the loss falls, the development Spearman of each evaluation is marked."}}
+# %matplotlib inline
 from simgpt.report import figure_style, training_curves
 
 log = pd.read_json(run / "train_log.jsonl", lines=True)

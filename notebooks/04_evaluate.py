@@ -79,6 +79,7 @@ Markdown(score_table(results))
 # better.
 
 # %% mystnb={"image": {"alt": "Scatter plot of each subset's Spearman: untouched encoder on the horizontal, trained encoder on the vertical axis, with the line of equality."}}
+# %matplotlib inline
 from simgpt.report import figure_style, subset_scatter
 
 with figure_style():

@@ -1,8 +1,11 @@
 """Files from the Hugging Face hub, through its own client and cache."""
 
+import logging
 from pathlib import Path
 
 from simgpt.errors import SimgptError
+
+logger = logging.getLogger(__name__)
 
 
 class HubError(SimgptError):
@@ -21,7 +24,11 @@ def fetch_dataset_file(repository: str, file: str, *, instead: str) -> Path:
         HubError: the file is not to be had.
     """
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils.logging import set_verbosity_error
 
+    # The client's five retries are no news; the sentence at the end is.
+    set_verbosity_error()  # type: ignore[no-untyped-call]
+    logger.info("fetching %s/%s from the Hugging Face hub, or from its cache", repository, file)
     try:
         return Path(hf_hub_download(repository, file, repo_type="dataset"))
     except Exception as error:  # the hub client raises from several libraries

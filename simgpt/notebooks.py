@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
+import sysconfig
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,10 +28,12 @@ from simgpt.errors import SimgptError
 from simgpt.evaluate.benchmarks import ENVIRONMENT_VARIABLE
 from simgpt.files import read_text, staged, write_text
 from simgpt.report.pages import write_generated_pages
+from simgpt.triplets import BUNDLED_TRIPLETS
 
 logger = logging.getLogger(__name__)
 
 _BUILD = Path("_build")
+_STAGED_ONLY = ("generated", "data.md")  # in the staged book/, made by the build
 _SMOKE_WARNING = """```{{warning}}
 This page was executed at the `{profile}` profile: {triplets} triplets, enough to show that every
 step runs. Its numbers mean nothing. `make book PROFILE=laptop` executes it in full.
@@ -102,6 +104,7 @@ def build_book(root: Path, *, profile: str) -> Path:
         _copy(path, source / "notebooks" / path.name)
     _copy(root / "_toc.yml", source / "_toc.yml")
     facts = write_generated_pages(root / "book" / "results", source / "book" / "generated")
+    _copy(BUNDLED_TRIPLETS.with_name("README.md"), source / "book" / "data.md")
     _write_config(root / "_config.yml", source / "_config.yml", facts)
     _sphinx(root, source)
     return root / _BUILD / "html" / "index.html"
@@ -118,7 +121,8 @@ def _write_config(source: Path, target: Path, facts: Mapping[str, str]) -> None:
 
 def _sphinx(root: Path, source: Path) -> None:
     """Build with warnings as errors; `--keep-going` shows all of them at once."""
-    command = [sys.executable, "-m", "jupyter_book", "build", str(source)]
+    jupyter_book = Path(sysconfig.get_path("scripts")) / "jupyter-book"
+    command = [str(jupyter_book), "build", str(source)]
     command += ["--path-output", str(root), "-W", "-n", "--keep-going"]
     if subprocess.run(command, check=False).returncode != 0:  # noqa: S603
         raise SimgptError("the book has warnings or errors; they are listed above")
@@ -216,7 +220,7 @@ def _mirror(source: Path, target: Path) -> None:
         _copy(source / name, target / name)
     for path in [path for path in target.rglob("*") if path.is_file()]:
         name = path.relative_to(target)
-        if name not in wanted and name.parts[0] != "generated":
+        if name not in wanted and name.parts[0] not in _STAGED_ONLY:
             path.unlink()
 
 
