@@ -1,0 +1,44 @@
+# simgpt: from a fresh clone to the built book.  `make` alone lists what there is.
+#
+#   PROFILE=laptop        a longer book (default: smoke)
+#   PYTEST_ARGS='-k loss' words for pytest
+#   PYTHON=python3.12     which Python makes .venv (default: a fitting one from the PATH)
+#   UV=                   install with pip even where uv is there
+
+PROFILE     ?= smoke
+PYTEST_ARGS ?=
+BIN         := .venv/bin
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+# .venv is ready for these pins, in this folder, and for PYTHON's version where one is named.
+KEY   := $(shell { cat requirements.txt pyproject.toml; pwd; } | cksum | cut -d ' ' -f 1)
+READY := .venv/.ready-$(KEY)
+ifneq ($(PYTHON),)
+READY := $(READY)-$(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+endif
+
+.PHONY: help setup book test lint clean
+
+help:  ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@echo; sed -n 's/^#   //p' Makefile
+
+book: $(READY)  ## run the notebooks and build the book into _build/html
+	$(BIN)/simgpt book --profile $(PROFILE)
+
+test: $(READY)  ## run the tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY)  ## style, formatting, types, and notebook pairs in step
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/python -m mypy
+	$(BIN)/simgpt notebooks check
+
+setup: $(READY)  ## make .venv and install the pinned packages (the others do this first)
+
+$(READY):
+	@KEY=$(KEY) sh .ci/setup
+
+clean:  ## remove the built book and the tools' caches; .venv and runs stay
+	rm -rf _build .mypy_cache .pytest_cache .ruff_cache

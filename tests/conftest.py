@@ -1,0 +1,47 @@
+"""What every test may rely on."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch):
+    """A test that leaves this machine fails."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not (
+            address[0].startswith("127.") or address[0] in ("::1", "localhost")
+        ):
+            raise AssertionError(f"a test tried to reach {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def repository():
+    """The checkout that is being tested."""
+    return REPOSITORY
+
+
+@pytest.fixture
+def senteval():
+    """The seven real benchmarks, where they are at hand."""
+    folder = os.environ.get("SIMGPT_SENTEVAL")
+    if not folder:
+        pytest.skip("SIMGPT_SENTEVAL is not set: the real benchmarks are not at hand")
+    return Path(folder)
+
+
+@pytest.fixture
+def toy_senteval(tmp_path):
+    """A folder in SentEval's layout with the right number of pairs and made-up text."""
+    from tests.toy import write_senteval
+
+    return write_senteval(tmp_path / "senteval")
