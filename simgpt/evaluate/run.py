@@ -74,7 +74,10 @@ def describe_model(name: str) -> dict[str, Any]:
     described: dict[str, Any] = {"weights_sha256": weights_sha256(name)}
     folder = Path(name)
     if (folder / "config.json").is_file() and (folder / "environment.json").is_file():
-        described["config"] = read_json(folder / "config.json")
+        config = read_json(folder / "config.json")
+        # Results are published: of a local file or folder only the name; hashes say which it was.
+        local = [k for k in ("backbone", "triplets", "benchmarks") if Path(config[k]).exists()]
+        described["config"] = config | {key: Path(config[key]).name for key in local}
         described["training"] = read_json(folder / "environment.json")
     else:
         described["name"] = name if name == "bundled" else folder.name
