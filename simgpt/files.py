@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,16 +29,15 @@ def staged(path: Path) -> Iterator[Path]:
     # The ending stays last: writers go by it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        if temporary.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            if temporary.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with temporary.open("rb") as written:
+                    os.fsync(written.fileno())
+            temporary.replace(path)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -45,11 +45,35 @@ def staged(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def unwritable(path: Path, error: OSError) -> SimgptError:
-    """The sentence for a failed write to `path`."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what a failed write at `path` raises into one sentence.
+
+    safetensors and torch raise errors of their own, with the system's in the text or not at all.
+
+    Raises:
+        SimgptError: the disk is full or the place cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(path, error.errno, error) from error
+    except Exception as error:
+        code = re.search(r"os error (\d+)", str(error))
+        if code is None and not _is_full(path):
+            raise
+        raise _unwritable(path, int(code[1]) if code else errno.ENOSPC, error) from error
+
+
+def _unwritable(path: Path, code: int | None, error: Exception) -> SimgptError:
+    if code in (errno.ENOSPC, errno.EDQUOT):
         return SimgptError(f"{path}: the disk is full; free some space and run the command again")
-    return SimgptError(f"{path}: cannot be written ({error.strerror or error})")
+    return SimgptError(f"{path}: cannot be written ({os.strerror(code) if code else error})")
+
+
+def _is_full(path: Path) -> bool:
+    folder = next(place for place in (path, *path.absolute().parents) if place.is_dir())
+    return shutil.disk_usage(folder).free < 1 << 20
 
 
 def write_text(path: Path, text: str) -> None:

@@ -161,6 +161,25 @@ def test_an_unusable_triplets_file_is_named_with_line_and_reason(tmp_path, conte
     assert not output.exists()
 
 
+def test_a_disk_that_takes_no_more_is_told_and_leaves_no_finished_run(tmp_path):
+    """The system refuses files over 20 MB, as a full disk would; the weights have 90 MB."""
+    limited = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, 20_000_000))\n"
+        "from simgpt.cli import main; main()"
+    )
+    output = tmp_path / "run"
+    done = subprocess.run(
+        [sys.executable, "-c", limited, "train", "--output", str(output), *SMALL],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    refused(done, str(output), "cannot be written")
+    assert not (output / "COMPLETE").exists()
+    assert not (output / "checkpoint").exists()
+    refused(simgpt("evaluate", output, "--benchmarks", "bundled"), "not finished")
+
+
 def test_an_unknown_profile_or_setting_is_refused_with_the_known_ones(tmp_path):
     refused(simgpt("train", "--output", tmp_path / "x", "--profile", "huge"), "laptop", "smoke")
     refused(simgpt("train", "--output", tmp_path / "x", "--set", "sede=1"), "seed", "temperature")

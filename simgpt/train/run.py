@@ -10,7 +10,7 @@ from simgpt.config import RunConfig
 from simgpt.encoder import load_encoder
 from simgpt.environment import describe_environment
 from simgpt.errors import SimgptError
-from simgpt.files import COMPLETE, read_json, sha256_of, staged, unwritable, write_json, write_text
+from simgpt.files import COMPLETE, read_json, sha256_of, staged, write_json, write_text, writing
 from simgpt.train.selection import development_task
 from simgpt.triplets import Triplet, training_triplets, triplets_path
 
@@ -47,14 +47,14 @@ def train(cfg: RunConfig, output: Path) -> Path:
     from simgpt.train.trainer import fit
 
     _clear(output)
-    try:
+    started = time.monotonic()
+    environment = {
+        **describe_environment(),
+        "triplets": {"count": len(triplets), "sha256": sha256_of(triplets_path(cfg))},
+        "development": {"task": development.name, "sha256": development.sha256},
+    }
+    with writing(output):
         output.mkdir(parents=True, exist_ok=True)
-        started = time.monotonic()
-        environment = {
-            **describe_environment(),
-            "triplets": {"count": len(triplets), "sha256": sha256_of(triplets_path(cfg))},
-            "development": {"task": development.name, "sha256": development.sha256},
-        }
         write_json(output / "config.json", cfg.to_dict())
         write_json(output / "environment.json", environment)
         limit = model.max_seq_length
@@ -63,10 +63,8 @@ def train(cfg: RunConfig, output: Path) -> Path:
         model.max_seq_length = limit  # evaluation does not truncate at the training length
         with staged(output / "checkpoint") as temporary:
             model.save(str(temporary), create_model_card=False)
-        environment["seconds"] = round(time.monotonic() - started, 1)
-        write_json(output / "environment.json", environment)
-    except OSError as error:
-        raise unwritable(output, error) from error
+    environment["seconds"] = round(time.monotonic() - started, 1)
+    write_json(output / "environment.json", environment)
     shutil.rmtree(output / "trainer", ignore_errors=True)
     write_text(output / COMPLETE, "")
     return output
