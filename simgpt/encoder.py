@@ -30,7 +30,9 @@ def load_encoder(name: str, *, pooling: Pooling = Pooling.MEAN) -> "SentenceTran
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling as PoolingModule
     from sentence_transformers.sentence_transformer.modules import Transformer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # bars that last a blink hide the one with the time left
     source = locate(name)
     try:
         if isinstance(source, Path) and (source / "modules.json").is_file():

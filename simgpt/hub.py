@@ -27,7 +27,7 @@ def fetch_dataset_file(repository: str, file: str, *, instead: str) -> Path:
     from huggingface_hub.utils.logging import set_verbosity_error
 
     # The client's five retries are no news; the sentence at the end is.
-    set_verbosity_error()  # type: ignore[no-untyped-call]
+    set_verbosity_error()
     logger.info("fetching %s/%s from the Hugging Face hub, or from its cache", repository, file)
     try:
         return Path(hf_hub_download(repository, file, repo_type="dataset"))

@@ -14,12 +14,26 @@ from matplotlib.patches import FancyBboxPatch
 from simgpt.files import staged
 from simgpt.report.results import TASKS, Headline, Measured, Published
 
-# Okabe and Ito's palette, which readers with any colour vision tell apart.
-BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 LABELS = dict(
     zip(TASKS, ("STS12", "STS13", "STS14", "STS15", "STS16", "STS-B", "SICK-R"), strict=True)
 )
-_INK = {"light": "#1f2328", "dark": "#e6edf3"}
+
+
+@dataclass(frozen=True)
+class Colours:
+    """Colours that readers with any colour vision tell apart (Okabe and Ito), by page."""
+
+    ink: str
+    blue: str
+    orange: str
+    green: str
+    purple: str
+
+
+_COLOURS = {
+    "light": Colours("#1f2328", "#0072B2", "#D55E00", "#009E73", "#CC79A7"),
+    "dark": Colours("#e6edf3", "#56B4E9", "#E69F00", "#2BC49A", "#CC79A7"),
+}
 
 
 @dataclass(frozen=True)
@@ -32,14 +46,16 @@ class Drawing:
 
 
 @contextmanager
-def figure_style(mode: str = "light") -> Iterator[str]:
-    """Set matplotlib's style for a `light` or `dark` page; yield the ink colour."""
-    ink = _INK[mode]
+def figure_style(mode: str = "light") -> Iterator[Colours]:
+    """Set matplotlib's style for a `light` or `dark` page; yield its colours."""
+    colours = _COLOURS[mode]
+    ink = colours.ink
+    cycle = [colours.blue, colours.orange, colours.green, colours.purple]
     with mpl.rc_context(
         {
             "axes.edgecolor": ink,
             "axes.labelcolor": ink,
-            "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, PURPLE]),
+            "axes.prop_cycle": cycler(color=cycle),
             "axes.spines.right": False,
             "axes.spines.top": False,
             "axes.titlecolor": ink,
@@ -57,14 +73,14 @@ def figure_style(mode: str = "light") -> Iterator[str]:
             "ytick.color": ink,
         }
     ):
-        yield ink
+        yield colours
 
 
-def save(folder: Path, name: str, draw: Callable[[str], Figure]) -> None:
-    """Write `NAME-light.svg` and `NAME-dark.svg`; `draw` takes the ink colour."""
-    for mode in _INK:
-        with figure_style(mode) as ink, staged(folder / f"{name}-{mode}.svg") as temporary:
-            draw(ink).savefig(temporary, format="svg", metadata={"Date": None})
+def save(folder: Path, name: str, draw: Callable[[Colours], Figure]) -> None:
+    """Write `NAME-light.svg` and `NAME-dark.svg`; `draw` takes the page's colours."""
+    for mode in _COLOURS:
+        with figure_style(mode) as colours, staged(folder / f"{name}-{mode}.svg") as temporary:
+            draw(colours).savefig(temporary, format="svg", metadata={"Date": None})
 
 
 def draw_idea(folder: Path) -> Drawing:
@@ -76,13 +92,14 @@ def draw_idea(folder: Path) -> Drawing:
         ("score pairs", "cosine,\nno LLM\nany more"),
     ]
 
-    def draw(ink: str) -> Figure:
+    def draw(colours: Colours) -> Figure:
         figure = Figure(figsize=(9, 2.2))
         axes = figure.add_subplot()
         axes.set(xlim=(0, 40), ylim=(0, 9))
         axes.axis("off")
         for column, (title, body) in enumerate(boxes):
-            left, colour = 10 * column + 0.3, (BLUE, ORANGE, GREEN, PURPLE)[column]
+            left = 10 * column + 0.3
+            colour = (colours.blue, colours.orange, colours.green, colours.purple)[column]
             frame = FancyBboxPatch(
                 (left, 0.8), 7.4, 6, boxstyle="round,pad=0.2", facecolor="none", edgecolor=colour
             )
@@ -95,7 +112,7 @@ def draw_idea(folder: Path) -> Drawing:
                     "",
                     xy=(left + 9.6, 3.8),
                     xytext=(left + 8.0, 3.8),
-                    arrowprops={"arrowstyle": "-|>", "color": ink, "linewidth": 2},
+                    arrowprops={"arrowstyle": "-|>", "color": colours.ink, "linewidth": 2},
                 )
         return figure
 
@@ -118,7 +135,7 @@ def draw_headline(folder: Path, result: Headline, paper: list[Published]) -> Dra
     )
     rows.sort(key=lambda row: float(np.mean(row[1])))
 
-    def draw(ink: str) -> Figure:
+    def draw(colours: Colours) -> Figure:
         figure = Figure(figsize=(8, 5))
         axes = figure.add_subplot()
         for height, (_, values, whose) in enumerate(rows):
@@ -127,7 +144,7 @@ def draw_headline(folder: Path, result: Headline, paper: list[Published]) -> Dra
                 values,
                 [height] * len(values),
                 "D" if ours else "o",
-                color=ORANGE if ours else BLUE,
+                color=colours.orange if ours else colours.blue,
                 fillstyle="full" if ours else "none",
                 markersize=8,
             )
@@ -135,10 +152,10 @@ def draw_headline(folder: Path, result: Headline, paper: list[Published]) -> Dra
         for label, (_, _, whose) in zip(axes.get_yticklabels(), rows, strict=True):
             label.set_fontweight("bold" if whose == "ours" else "normal")
         axes.set_xlabel("average of seven, Spearman x 100")
-        axes.plot([], [], "o", color=BLUE, fillstyle="none", label="published in the paper")
-        axes.plot([], [], "D", color=ORANGE, label="measured here (a mark a seed)")
+        axes.plot([], [], "o", color=colours.blue, fillstyle="none", label="published in the paper")
+        axes.plot([], [], "D", color=colours.orange, label="measured here (a mark a seed)")
         axes.legend(loc="lower right")
-        axes.grid(axis="y", color=ink, alpha=0.15)
+        axes.grid(axis="y", color=colours.ink, alpha=0.15)
         return figure
 
     save(folder, "headline", draw)
@@ -156,15 +173,17 @@ def draw_gains(folder: Path, result: Headline) -> Drawing:
     """Each task's gain over the untouched encoder, a mark for each seed and a bar for the mean."""
     gains = np.array([run.scores for run in result.trained]) - np.array(result.untouched.scores)
 
-    def draw(ink: str) -> Figure:
+    def draw(colours: Colours) -> Figure:
         figure = Figure(figsize=(8, 3.4))
         axes = figure.add_subplot()
         places = np.arange(len(TASKS))
-        axes.bar(places, gains.mean(axis=0), width=0.6, color=BLUE, alpha=0.55, label="mean")
+        axes.bar(
+            places, gains.mean(axis=0), width=0.6, color=colours.blue, alpha=0.55, label="mean"
+        )
         for seed, row in enumerate(gains):
             label = "seed" if seed == 0 else None
-            axes.plot(places, row, "D", color=ORANGE, markersize=5, label=label)
-        axes.axhline(0, color=ink, linewidth=0.8)
+            axes.plot(places, row, "D", color=colours.orange, markersize=5, label=label)
+        axes.axhline(0, color=colours.ink, linewidth=0.8)
         axes.set_xticks(places, [LABELS[task] for task in TASKS])
         axes.set_ylabel("gain, Spearman x 100")
         axes.legend()
@@ -190,17 +209,20 @@ def draw_selection(folder: Path, runs: list[Measured]) -> Drawing:
         for name in sets
     }
 
-    def draw(ink: str) -> Figure:
+    def draw(colours: Colours) -> Figure:
         figure = Figure(figsize=(8, 3.4))
         for axes, (name, label), colour in zip(
-            figure.subplots(1, 2, sharey=True), sets.items(), (BLUE, ORANGE), strict=True
+            figure.subplots(1, 2, sharey=True),
+            sets.items(),
+            (colours.blue, colours.orange),
+            strict=True,
         ):
             for run in runs:
                 marker = "s" if run.config is None else "o"
                 axes.plot(run.development(name), run.average, marker, color=colour)
             axes.set_xlabel(f"{label}, Spearman x 100")
             axes.set_title(f"r = {correlations[name]:.2f}")
-            axes.grid(color=ink, alpha=0.15)
+            axes.grid(color=colours.ink, alpha=0.15)
         figure.axes[0].set_ylabel("average of seven")
         return figure
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
-from simgpt.report.figures import BLUE, LABELS, ORANGE
+from simgpt.report.figures import LABELS
 from simgpt.report.tables import markdown_table
 
 if TYPE_CHECKING:
@@ -51,11 +51,11 @@ def training_curves(log: "pd.DataFrame") -> Figure:
     right = left.twinx()
     losses = log.dropna(subset="loss")
     scores = log.dropna(subset="eval_development_spearman")
-    left.plot(losses["step"], losses["loss"], color=BLUE)
+    left.plot(losses["step"], losses["loss"], color="C0")
     left.set_xlabel("step")
-    left.set_ylabel("loss", color=BLUE)
-    right.plot(scores["step"], scores["eval_development_spearman"], "D--", color=ORANGE)
-    right.set_ylabel("development Spearman", color=ORANGE)
+    left.set_ylabel("loss", color="C0")
+    right.plot(scores["step"], scores["eval_development_spearman"], "D--", color="C1")
+    right.set_ylabel("development Spearman", color="C1")
     right.spines["right"].set_visible(True)
     return figure
 

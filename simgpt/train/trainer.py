@@ -52,7 +52,7 @@ class DevelopmentScore(SentenceEvaluator):
     """Spearman on a development task, under the metric name that picks the checkpoint."""
 
     def __init__(self, task: Task) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.task = task
         self.primary_metric = METRIC
 
@@ -102,6 +102,7 @@ def fit(
         save_only_model=True,
         logging_steps=max(1, eval_steps // 8),
         seed=cfg.seed,
+        dataloader_pin_memory=on_gpu,
         report_to="none",
         disable_tqdm=False,
     )

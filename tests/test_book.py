@@ -1,0 +1,164 @@
+"""The built book, as a reader's browser gets it."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+
+from tests.conftest import REPOSITORY
+
+CHAPTERS = ("01_sentences", "02_annotate", "03_train", "04_evaluate")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def build(folder):
+    return subprocess.run(
+        [sys.executable, "-m", "simgpt", "book", "--profile", "smoke"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=600,
+    )
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """The book's sources in a folder with a space in its name, built once."""
+    folder = tmp_path_factory.mktemp("my book")
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(REPOSITORY / name, folder)
+    for name in ("book", "notebooks"):
+        shutil.copytree(REPOSITORY / name, folder / name)
+    done = build(folder)  # fails on any warning: the build runs with -W
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(checkout):
+    html = checkout / "_build" / "html"
+    own = [*html.glob("book/*.html"), *html.glob("notebooks/*.html"), html / "index.html"]
+    return {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in own}
+
+
+def test_every_page_of_the_table_of_contents_is_built(checkout, pages):
+    named = re.findall(r"(?:root|file): (\S+)", (checkout / "_toc.yml").read_text())
+    built = {str(path.relative_to(checkout / "_build" / "html")) for path in pages}
+    assert {f"{name}.html" for name in named} <= built
+
+
+def test_no_internal_link_or_anchor_is_broken(pages):
+    broken = []
+    for path, soup in pages.items():
+        for tag, attribute in (("a", "href"), ("img", "src"), ("script", "src"), ("link", "href")):
+            for target in (element.get(attribute) for element in soup.find_all(tag)):
+                parts = urlsplit(target or "")
+                if not target or parts.scheme or parts.netloc:
+                    continue
+                file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+                if not file.is_file():
+                    broken.append(f"{path.name}: {target}")
+                elif parts.fragment and file in pages and not pages[file].find(id=parts.fragment):
+                    broken.append(f"{path.name}: {target}")
+    assert not broken
+
+
+def test_every_image_has_alternative_text_that_says_something(pages):
+    images = [(path.name, image) for path, soup in pages.items() for image in soup.find_all("img")]
+    assert len(images) >= 10
+    for page, image in images:
+        alt = image.get("alt", "")
+        assert len(alt.split()) >= 8, f"{page}: {image}"
+
+
+def test_no_figure_is_shown_as_the_name_of_its_class(pages):
+    for path, soup in pages.items():
+        assert "<Figure size" not in soup.get_text(), path.name
+
+
+def test_what_a_smoke_run_shows_is_marked_as_such(pages):
+    for path, soup in pages.items():
+        if path.stem in CHAPTERS:
+            warning = soup.find(class_="admonition warning").get_text()
+            assert "smoke" in warning
+            assert "mean nothing" in warning
+
+
+def test_reading_asks_no_other_host(pages):
+    for path, soup in pages.items():
+        sources = [tag.get("src") for tag in soup.find_all(["script", "img", "iframe"])]
+        sources += [tag.get("href") for tag in soup.find_all("link", rel="stylesheet")]
+        foreign = [s for s in sources if s and urlsplit(s).netloc]
+        assert not foreign, f"{path.name}: {foreign}"
+
+
+def test_the_landing_page_shows_the_measured_numbers(checkout, pages):
+    """Recomputed here from the committed files, not by the code that made the page."""
+    results = REPOSITORY / "book" / "results" / "headline"
+    averages = [
+        json.loads(path.read_text())["average"] for path in sorted(results.glob("laptop-*.json"))
+    ]
+    untouched = json.loads((results / "untouched.json").read_text())["average"]
+    mean = sum(averages) / len(averages)
+    text = pages[checkout / "_build" / "html" / "book" / "index.html"].get_text()
+    assert f"{untouched:.2f} to {mean:.2f} ({mean - untouched:+.2f};" in " ".join(text.split())
+
+
+def test_a_second_build_executes_nothing(checkout):
+    done = build(checkout)
+    assert done.returncode == 0
+    assert done.stderr.count("unchanged since it was executed") == len(CHAPTERS)
+
+
+@pytest.fixture(scope="module")
+def screenshot(checkout, tmp_path_factory):
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+
+    def take(page, *flags):
+        image = tmp_path_factory.mktemp("shots") / "page.png"
+        with tempfile.TemporaryDirectory() as profile:
+            subprocess.run(
+                [
+                    CHROMIUM,
+                    "--headless",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--disable-background-networking",
+                    "--disable-component-update",
+                    "--disable-sync",
+                    "--no-first-run",
+                    f"--user-data-dir={profile}",
+                    "--window-size=1280,1600",
+                    "--virtual-time-budget=8000",
+                    f"--screenshot={image}",
+                    *flags,
+                    (checkout / "_build" / "html" / page).as_uri(),
+                ],
+                check=True,
+                capture_output=True,
+                timeout=120,
+            )
+        return image
+
+    return take
+
+
+@pytest.mark.parametrize("page", ["book/index.html", "notebooks/03_train.html"])
+def test_a_browser_shows_the_page_in_light_and_in_dark(page, screenshot):
+    from PIL import Image, ImageStat
+
+    def brightness(path: Path) -> float:
+        return ImageStat.Stat(Image.open(path).convert("L")).median[0]
+
+    light, dark = screenshot(page), screenshot(page, "--force-dark-mode")
+    assert brightness(light) > 200
+    assert brightness(dark) < 80
+    assert ImageStat.Stat(Image.open(light).convert("L")).stddev[0] > 10  # not an empty page
