@@ -52,7 +52,7 @@ class DevelopmentScore(SentenceEvaluator):
     """Spearman on a development task, under the metric name that picks the checkpoint."""
 
     def __init__(self, task: Task) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.task = task
         self.primary_metric = METRIC
 
