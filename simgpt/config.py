@@ -53,6 +53,8 @@ class RunConfig:
         warmup: Fraction of the steps in which the rate rises linearly; it then falls to zero.
         batch_size: Triplets a step. Each adds one in-batch and one hard negative to all others.
         epochs: Passes over the triplets.
+        trained_share: Share of the trained weights in the saved ones, the rest being the
+            backbone's; 1 saves the trained weights as they are (paper: 1).
         evals_per_epoch: How often an epoch is stopped to score the development set.
         selector: Development set that picks the checkpoint: `bundled` or `stsb_dev`.
         benchmarks: `auto`, `bundled` (the development pairs; no benchmark), or a folder in
@@ -72,6 +74,7 @@ class RunConfig:
     warmup: float = 0.1
     batch_size: int = 64
     epochs: int = 1
+    trained_share: float = 1.0
     evals_per_epoch: int = 4
     selector: Selector = Selector.BUNDLED
     benchmarks: str = "auto"
@@ -88,6 +91,7 @@ class RunConfig:
             ("warmup", "from 0 to 1", 0 <= self.warmup <= 1),
             ("batch_size", "2 or more, or a step has no in-batch negative", self.batch_size >= 2),
             ("epochs", "1 or more", self.epochs >= 1),
+            ("trained_share", "above 0 and at most 1", 0 < self.trained_share <= 1),
             ("evals_per_epoch", "1 or more", self.evals_per_epoch >= 1),
             ("seed", "0 or more", 0 <= self.seed < 2**32),
         ):

@@ -49,6 +49,7 @@ def test_an_unknown_profile_is_refused_with_the_known_ones_listed():
         ("temperature", float("nan"), "a number"),
         ("temperature", -0.05, "above 0"),
         ("batch_size", 1, "2 or more"),
+        ("trained_share", 0, "above 0 and at most 1"),
         ("warmup", 1.5, "from 0 to 1"),
         ("selector", "sts12", "one of: bundled, stsb_dev"),
         ("pooling", 3, "one of: mean, cls"),

@@ -44,6 +44,7 @@ def train(cfg: RunConfig, output: Path) -> Path:
     development = development_task(cfg)
     model = load_encoder(cfg.backbone, pooling=cfg.pooling)
 
+    from simgpt.train.averaging import average_weights
     from simgpt.train.trainer import fit
 
     _clear(output)
@@ -57,10 +58,12 @@ def train(cfg: RunConfig, output: Path) -> Path:
         output.mkdir(parents=True, exist_ok=True)
         write_json(output / "config.json", cfg.to_dict())
         write_json(output / "environment.json", environment)
+        start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         limit = model.max_seq_length
         model.max_seq_length = cfg.max_tokens
         fit(model, _dataset(triplets), development, cfg, output)
         model.max_seq_length = limit  # evaluation does not truncate at the training length
+        average_weights(model, start, share=cfg.trained_share)
         with staged(output / "checkpoint") as temporary:
             model.save(str(temporary), create_model_card=False)
     environment["seconds"] = round(time.monotonic() - started, 1)
