@@ -83,6 +83,12 @@ pd.Series(
 # through the encoder in chunks, because padded to the longest sentence about half of the work would
 # be spent on padding. A few times in an epoch the trainer stops and scores the *development* pairs;
 # the weights with the best score are kept. No test set is looked at.
+#
+# At the end the kept weights $\theta_{trained}$ can be averaged with those the encoder came with:
+# $\theta = (1 - \alpha)\,\theta_{start} + \alpha\,\theta_{trained}$, with $\alpha$ the setting
+# `trained_share` {cite}`wortsman-etal-2022-robust`. The encoder then gives up a little of what the
+# triplets taught it and keeps more of what it knew before. The paper does not do this: it corresponds to
+# $\alpha = 1$.
 
 # %% mystnb={"stderr_output": "remove"}
 from pathlib import Path

@@ -17,6 +17,12 @@ from simgpt.report.results import TASKS, Headline, Measured, Published
 LABELS = dict(
     zip(TASKS, ("STS12", "STS13", "STS14", "STS15", "STS16", "STS-B", "SICK-R"), strict=True)
 )
+DEVELOPMENT_LABELS = {
+    "bundled_dev": "bundled pairs",
+    "stsb_dev": "STS-B dev",
+    "sickr_dev": "SICK dev",
+    "mean": "mean of the three",
+}
 
 
 @dataclass(frozen=True)
@@ -201,37 +207,39 @@ def draw_gains(folder: Path, result: Headline) -> Drawing:
 
 
 def draw_selection(folder: Path, runs: list[Measured]) -> Drawing:
-    """Two development sets against the average of seven, a mark for each run."""
+    """Development scores against the average of seven, a mark for each run."""
     averages = [run.average for run in runs]
-    sets = {"bundled_dev": "bundled development pairs", "stsb_dev": "STS-B dev"}
     correlations = {
         name: float(np.corrcoef([run.development(name) for run in runs], averages)[0, 1])
-        for name in sets
+        for name in DEVELOPMENT_LABELS
     }
 
     def draw(colours: Colours) -> Figure:
-        figure = Figure(figsize=(8, 3.4))
-        for axes, (name, label), colour in zip(
-            figure.subplots(1, 2, sharey=True),
-            sets.items(),
-            (colours.blue, colours.orange),
-            strict=True,
-        ):
+        figure = Figure(figsize=(8, 6))
+        panels = figure.subplots(2, 2, sharey=True).flat
+        for axes, (name, label) in zip(panels, DEVELOPMENT_LABELS.items(), strict=True):
             for run in runs:
-                marker = "s" if run.config is None else "o"
-                axes.plot(run.development(name), run.average, marker, color=colour)
+                untouched = run.config is None
+                axes.plot(
+                    run.development(name),
+                    run.average,
+                    "s" if untouched else "o",
+                    color=colours.orange if untouched else colours.blue,
+                )
             axes.set_xlabel(f"{label}, Spearman x 100")
             axes.set_title(f"r = {correlations[name]:.2f}")
             axes.grid(color=colours.ink, alpha=0.15)
-        figure.axes[0].set_ylabel("average of seven")
+        figure.supylabel("average of seven, Spearman x 100", color=colours.ink, fontsize=11)
         return figure
 
     save(folder, "selection", draw)
+    found = ", ".join(
+        f"{correlations[name]:.2f} for {label}" for name, label in DEVELOPMENT_LABELS.items()
+    )
     return Drawing(
         "selection",
-        "Two scatter plots of development score against the average of the seven benchmarks. The "
-        f"correlation is {correlations['bundled_dev']:.2f} for the bundled development pairs and "
-        f"{correlations['stsb_dev']:.2f} for STS-B dev.",
-        "Which development set follows the benchmarks? Each mark is a training run; the square is "
-        "the untouched encoder.",
+        "Four scatter plots of a development score against the average of the seven benchmarks. "
+        f"The correlations over these runs are {found}.",
+        "Which development set follows the benchmarks? Each circle is a training run; the square "
+        "is the untouched encoder.",
     )

@@ -9,6 +9,7 @@ from typing import Any
 from simgpt.errors import SimgptError
 from simgpt.files import read_json
 
+DEVELOPMENT_SETS = ("bundled_dev", "stsb_dev", "sickr_dev")
 TASKS = ("sts12", "sts13", "sts14", "sts15", "sts16", "stsb", "sickr")
 
 
@@ -45,7 +46,9 @@ class Measured:
         return config
 
     def development(self, name: str) -> float:
-        """Spearman x 100 on a development set: `bundled_dev`, `stsb_dev` or `sickr_dev`."""
+        """Spearman x 100 on a development set, or the `mean` of the three."""
+        if name == "mean":
+            return statistics.mean(self.development(one) for one in DEVELOPMENT_SETS)
         return 100 * float(self.content["development"][name]["spearman"])
 
 

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable, Sequence
 
-from simgpt.report.figures import LABELS
+from simgpt.report.figures import DEVELOPMENT_LABELS, LABELS
 from simgpt.report.results import TASKS, Headline, Measured, Published, differing_settings
 
 
@@ -53,16 +53,12 @@ def selection_table(runs: Sequence[Measured]) -> str:
     """The tuning runs: what differed, the development scores, then the average of seven."""
     trained = [run for run in runs if run.config is not None]
     names = [name for name in differing_settings(trained) if name not in ("seed", "triplets")]
-    header = ["run", *names, "bundled dev pairs", "STS-B dev", "SICK dev", "average of seven"]
+    header = ["run", *names, *DEVELOPMENT_LABELS.values(), "average of seven"]
     rows = []
-    for run in sorted(runs, key=lambda run: run.development("bundled_dev")):
-        config = run.config or {}
-        settings = [str(config.get(name, "-")) for name in names]
-        development = [
-            f"{run.development(name):.2f}" for name in ("bundled_dev", "stsb_dev", "sickr_dev")
-        ]
-        label = run.name if config else "untouched"
-        rows.append([label, *settings, *development, f"{run.average:.2f}"])
+    for run in sorted(runs, key=lambda run: run.development("mean")):
+        settings = [str((run.config or {}).get(name, "-")) for name in names]
+        development = [f"{run.development(name):.2f}" for name in DEVELOPMENT_LABELS]
+        rows.append([run.name, *settings, *development, f"{run.average:.2f}"])
     return markdown_table(header, rows)
 
 
@@ -94,6 +90,7 @@ def facts(result: Headline) -> dict[str, str]:
         "batch_size": str(config["batch_size"]),
         "epochs": str(config["epochs"]),
         "temperature": f"{config['temperature']:g}",
+        "trained_share": f"{config['trained_share']:g}",
         "hard_negative_weight": f"{config['hard_negative_weight']:g}",
         "measured_on": environment_line(result.untouched),
     }
