@@ -187,9 +187,6 @@ def main() -> None:
     except SimgptError as error:
         sys.stderr.write(f"simgpt: {error}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("simgpt: stopped; the same command starts again\n")
-        sys.exit(130)
 
 
 def _params(profile: str, settings: list[str] | None) -> dict[str, Any]:

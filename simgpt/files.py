@@ -99,6 +99,25 @@ def read_json(path: Path) -> Any:
         raise SimgptError(f"{path}, line {error.lineno}: not valid JSON ({error.msg})") from error
 
 
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read a file of one JSON object a line: line number and object; empty lines are skipped.
+
+    Raises:
+        SimgptError: as `read_text`, or a line is not a JSON object; file and line are named.
+    """
+    # Not splitlines(): sentences may hold U+2028 or U+0085, which it takes for line ends.
+    for line, text in enumerate(read_text(path).split("\n"), start=1):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise SimgptError(f"{path}, line {line}: not valid JSON ({error.msg})") from error
+        if not isinstance(row, dict):
+            raise SimgptError(f"{path}, line {line}: not a JSON object")
+        yield line, row
+
+
 def read_text(path: Path) -> str:
     """Read a UTF-8 file (a byte-order mark is dropped).
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from simgpt.config import RunConfig
 from simgpt.errors import SimgptError
-from simgpt.files import read_text, staged
+from simgpt.files import read_jsonl, read_text, staged
 
 if TYPE_CHECKING:  # importing it takes a second, which `simgpt --help` should not wait for
     from datasets import Dataset
@@ -63,7 +63,7 @@ def read_triplets(path: Path) -> Iterator[Triplet]:
     """
     if path.suffix not in (".jsonl", ".csv"):
         raise SimgptError(f"{path}: a triplets file ends in .jsonl or .csv")
-    rows = _jsonl_rows(path) if path.suffix == ".jsonl" else _csv_rows(path)
+    rows = read_jsonl(path) if path.suffix == ".jsonl" else _csv_rows(path)
     empty = True
     for line, row in rows:
         empty = False
@@ -135,7 +135,7 @@ def load_dev_pairs(path: Path | str = BUNDLED_DEV_PAIRS) -> "Dataset":
     from datasets import Dataset
 
     pairs = []
-    for line, row in _jsonl_rows(Path(path)):
+    for line, row in read_jsonl(Path(path)):
         score = row.get("score")
         if not isinstance(score, int | float) or not 0 <= score <= 5:
             raise SimgptError(f"{path}, line {line}: score is {score!r}; it must be from 0 to 5")
@@ -146,20 +146,6 @@ def load_dev_pairs(path: Path | str = BUNDLED_DEV_PAIRS) -> "Dataset":
     if not pairs:
         raise SimgptError(f"{path}: holds no pairs")
     return Dataset.from_list(pairs)
-
-
-def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    # Not splitlines(): sentences may hold U+2028 or U+0085, which it takes for line ends.
-    for line, text in enumerate(read_text(path).split("\n"), start=1):
-        if not text.strip():
-            continue
-        try:
-            row = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise SimgptError(f"{path}, line {line}: not valid JSON ({error.msg})") from error
-        if not isinstance(row, dict):
-            raise SimgptError(f"{path}, line {line}: not a JSON object")
-        yield line, row
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

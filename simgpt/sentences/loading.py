@@ -2,13 +2,12 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from simgpt.errors import SimgptError
-from simgpt.files import read_text
+from simgpt.files import read_jsonl, read_text
 from simgpt.hub import fetch_dataset_file
 from simgpt.sentences.cleaning import clean, duplicate_key
 from simgpt.triplets import BUNDLED_TRIPLETS, read_triplets
@@ -97,37 +96,24 @@ def _tidy(raw: Iterable[tuple[str, str]]) -> LoadedSentences:
 
 
 def _from_file(path: Path, column: str | None) -> Iterator[str]:
-    text = read_text(path)
     if path.suffix == ".txt":
-        yield from (line for line in text.split("\n") if line.strip())
+        yield from (line for line in read_text(path).split("\n") if line.strip())
     elif path.suffix == ".csv":
-        table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        table = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
         name = _column(list(table.fieldnames or []), column, f"{path}, line 1")
         try:
             yield from (row[name] or "" for row in table)
         except csv.Error as error:
             raise SimgptError(f"{path}, line {table.line_num}: not valid CSV ({error})") from error
     elif path.suffix == ".jsonl":
-        yield from _from_jsonl(path, text, column)
+        for line, row in read_jsonl(path):
+            where = f"{path}, line {line}"
+            name = _column(list(row), column, where)
+            if not isinstance(row[name], str):
+                raise SimgptError(f"{where}: {name} is {row[name]!r}; it must be text")
+            yield row[name]
     else:
         raise SimgptError(f"{path}: a sentences file ends in .txt, .csv or .jsonl")
-
-
-def _from_jsonl(path: Path, text: str, column: str | None) -> Iterator[str]:
-    for line, raw in enumerate(text.split("\n"), start=1):
-        if not raw.strip():
-            continue
-        where = f"{path}, line {line}"
-        try:
-            row = json.loads(raw)
-        except json.JSONDecodeError as error:
-            raise SimgptError(f"{where}: not valid JSON ({error.msg})") from error
-        if not isinstance(row, dict):
-            raise SimgptError(f"{where}: not a JSON object")
-        name = _column(list(row), column, where)
-        if not isinstance(row[name], str):
-            raise SimgptError(f"{where}: {name} is {row[name]!r}; it must be text")
-        yield row[name]
 
 
 def _column(names: list[str], wanted: str | None, where: str) -> str:
