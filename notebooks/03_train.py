@@ -90,7 +90,7 @@ pd.Series(
 # triplets taught it and keeps more of what it knew before. The paper does not do this: it corresponds to
 # $\alpha = 1$.
 
-# %% mystnb={"stderr_output": "remove"}
+# %%
 from pathlib import Path
 
 from simgpt.train import train
@@ -128,7 +128,7 @@ log.dropna(subset="eval_development_spearman")[["step", "eval_development_spearm
 #
 # A folder that `SentenceTransformer` opens as it is:
 
-# %% mystnb={"stderr_output": "remove"}
+# %%
 from sentence_transformers import SentenceTransformer
 
 model = SentenceTransformer(str(run / "checkpoint"))

@@ -50,7 +50,7 @@ cfg = RunConfig.from_notebook(globals())
 #
 # If the run of the last chapter is there, it is used; otherwise it is trained now.
 
-# %% mystnb={"stderr_output": "remove"}
+# %%
 from pathlib import Path
 
 from simgpt.evaluate import evaluate_or_fall_back

@@ -35,17 +35,15 @@ def headline_table(result: Headline, paper: Sequence[Published]) -> str:
 
 
 def seeds_table(result: Headline) -> str:
-    """Every run behind the headline: scores, commit and time."""
-    header = ["run", *(LABELS[task] for task in TASKS), "avg.", "commit", "command"]
+    """Every run behind the headline: scores and the commit that was measured."""
+    header = ["run", *(LABELS[task] for task in TASKS), "avg.", "commit"]
     rows = []
     for run in [result.untouched, *result.trained]:
         config = run.config
         label = f"seed {config['seed']}" if config else "untouched"
         commit = run.content["environment"]["git"].get("commit", "")[:8]
-        folder = f"runs/{config['profile']}-{config['seed']}" if config else "bundled"
         numbers = [f"{score:.2f}" for score in run.scores]
-        command = f"`simgpt evaluate {folder}`"
-        rows.append([label, *numbers, f"{run.average:.2f}", f"`{commit}`", command])
+        rows.append([label, *numbers, f"{run.average:.2f}", f"`{commit}`"])
     return markdown_table(header, rows)
 
 
@@ -56,7 +54,8 @@ def selection_table(runs: Sequence[Measured]) -> str:
     header = ["run", *names, *DEVELOPMENT_LABELS.values(), "average of seven"]
     rows = []
     for run in sorted(runs, key=lambda run: run.development("mean")):
-        settings = [str((run.config or {}).get(name, "-")) for name in names]
+        values = [(run.config or {}).get(name, "-") for name in names]
+        settings = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
         development = [f"{run.development(name):.2f}" for name in DEVELOPMENT_LABELS]
         rows.append([run.name, *settings, *development, f"{run.average:.2f}"])
     return markdown_table(header, rows)
