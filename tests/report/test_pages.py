@@ -1,0 +1,132 @@
+"""What the book includes is computed from the results files, and from nothing else."""
+
+import json
+
+import pytest
+
+from simgpt import SimgptError
+from simgpt.report import headline, load_measured, load_paper
+from simgpt.report.pages import write_generated_pages
+from simgpt.report.results import TASKS
+from tests.conftest import REPOSITORY
+
+CONFIG = {
+    "profile": "laptop",
+    "seed": 1,
+    "learning_rate": 5e-5,
+    "batch_size": 64,
+    "epochs": 1,
+    "temperature": 0.05,
+    "hard_negative_weight": 0.0,
+    "trained_share": 0.8,
+    "triplets": "bundled",
+}
+
+
+def result(average, development=70.0, seed=None, **settings):
+    model = {"name": "bundled"}
+    if seed is not None:
+        training = {"seconds": 480, "triplets": {"count": 1234}}
+        model = {"config": CONFIG | {"seed": seed} | settings, "training": training}
+    return {
+        "model": model,
+        "average": average,
+        "tasks": {task: {"spearman": average / 100} for task in TASKS},
+        "development": {
+            name: {"spearman": development / 100}
+            for name in ("bundled_dev", "stsb_dev", "sickr_dev")
+        },
+        "environment": {
+            "git": {"commit": "c0ffee00" * 5},
+            "python": "3.11",
+            "machine": {"gpus": [], "cpu": "a processor", "cores": 2},
+            "packages": {"torch": "2", "sentence-transformers": "6"},
+        },
+    }
+
+
+@pytest.fixture
+def results(tmp_path):
+    rows = [{"model": "Theirs", "scores": [80.0] * 7, "average": 80.0}]
+    files = {
+        "paper": {"rows": rows},
+        "headline/untouched": result(78.0),
+        "headline/one": result(80.0, seed=1),
+        "headline/two": result(81.0, seed=2),
+        "selection/untouched": result(78.0, 66.0),
+        "selection/slow": result(79.0, 70.0, seed=1, learning_rate=1e-5),
+        "selection/fast": result(81.0, 75.0, seed=1),
+    }
+    for name, content in files.items():
+        path = tmp_path / "results" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    return tmp_path / "results"
+
+
+def test_the_headline_is_the_mean_over_seeds_against_the_untouched_encoder(results):
+    found = headline(results)
+    assert found.mean_average == 80.5
+    assert found.gain == 2.5
+    assert found.deviation == pytest.approx(0.5**0.5)
+    assert found.mean_scores == pytest.approx([80.5] * 7)
+
+
+def test_facts_tables_and_figures_are_written_for_the_book(results, tmp_path):
+    output = tmp_path / "generated"
+    facts = write_generated_pages(results, output)
+    assert facts["gain"] == "+2.50"
+    assert facts["triplets"] == "1,234"
+    assert facts["training_minutes"] == "8"
+    table = (output / "headline-table.txt").read_text()
+    assert "*paper:* Theirs" in table
+    assert "**80.50 ± 0.71**" in table
+    selection = (output / "selection-table.txt").read_text()
+    assert "learning_rate" in selection.splitlines()[0]
+    assert "1e-05" in selection
+    for name in ("idea", "headline", "gains", "selection"):
+        block = (output / f"{name}.txt").read_text()
+        for mode in ("light", "dark"):
+            assert f"generated/{name}-{mode}.svg" in block
+            assert (output / f"{name}-{mode}.svg").read_text().startswith("<?xml")
+
+
+def test_an_unchanged_fragment_keeps_its_time_stamp(results, tmp_path):
+    output = tmp_path / "generated"
+    write_generated_pages(results, output)
+    before = (output / "headline-table.txt").stat().st_mtime_ns
+    write_generated_pages(results, output)
+    assert (output / "headline-table.txt").stat().st_mtime_ns == before
+
+
+def test_a_result_that_lacks_a_task_is_named(results):
+    path = results / "headline" / "one.json"
+    content = json.loads(path.read_text())
+    del content["tasks"]["sickr"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(SimgptError, match=r"one\.json: lacks sickr"):
+        headline(results)
+
+
+def test_a_study_without_results_is_named(tmp_path):
+    with pytest.raises(SimgptError, match="holds no results"):
+        load_measured(tmp_path)
+
+
+def test_the_papers_rows_average_to_what_it_prints_save_for_one_known_row():
+    """SBERT-base's seven figures average 74.86, and the paper prints 74.89."""
+    for row in load_paper(REPOSITORY / "book" / "results"):
+        mean = round(sum(row.scores) / 7, 2)
+        assert row.average == pytest.approx(74.89 if row.model == "SBERT-base" else mean, abs=0.011)
+    assert len(load_paper(REPOSITORY / "book" / "results")) == 13
+
+
+def test_the_committed_headline_was_measured_on_clean_commits_and_whole_data():
+    found = headline(REPOSITORY / "book" / "results")
+    assert len(found.trained) >= 3
+    assert len({run.config["seed"] for run in found.trained}) == len(found.trained)
+    for run in (found.untouched, *found.trained):
+        assert run.content["environment"]["git"]["dirty"] is False
+        assert run.content["tasks"]["sts12"]["pairs"] == 3108
+    hashes = {run.content["model"]["training"]["triplets"]["sha256"] for run in found.trained}
+    assert len(hashes) == 1
