@@ -121,8 +121,13 @@ def fit(
     # One progress bar with time left everywhere; no table of logs, no printed dictionaries.
     for callback in (NotebookProgressCallback, ProgressCallback, PrinterCallback):
         trainer.remove_callback(callback)
-    trainer.add_callback(ProgressBar)
-    trainer.train()
+    progress = ProgressBar()
+    trainer.add_callback(progress)
+    try:
+        trainer.train()
+    finally:
+        if progress.training_bar is not None:  # cut short: what is said next starts a line
+            progress.training_bar.close()
 
 
 class ProgressBar(ProgressCallback):
