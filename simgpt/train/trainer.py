@@ -126,8 +126,8 @@ def fit(
     try:
         trainer.train()
     finally:
-        if progress.training_bar is not None:  # cut short: what is said next starts a line
-            progress.training_bar.close()
+        if bar := getattr(progress, "training_bar", None):  # cut short: end the bar's line
+            bar.close()
 
 
 class ProgressBar(ProgressCallback):
