@@ -1,5 +1,6 @@
 """Files that survive a kill: the only place that opens a final path for writing."""
 
+import csv
 import errno
 import hashlib
 import json
@@ -103,14 +104,13 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Read a file of one JSON object a line: line number and object; empty lines are skipped.
 
     Raises:
-        SimgptError: as `read_text`, or a line is not a JSON object; file and line are named.
+        SimgptError: as `read_lines`, or a line is not a JSON object; file and line are named.
     """
-    # Not splitlines(): sentences may hold U+2028 or U+0085, which it takes for line ends.
-    for line, text in enumerate(read_text(path).split("\n"), start=1):
+    for line, text in read_lines(path):
         if not text.strip():
             continue
         try:
-            row = json.loads(text)
+            row = json.loads(text.removesuffix("\n"))
         except json.JSONDecodeError as error:
             raise SimgptError(f"{path}, line {line}: not valid JSON ({error.msg})") from error
         if not isinstance(row, dict):
@@ -118,26 +118,54 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield line, row
 
 
-def read_text(path: Path) -> str:
-    """Read a UTF-8 file (a byte-order mark is dropped).
+def read_csv(path: Path, *, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Read a CSV file: the line on which each row ends, and its cells.
+
+    Every cell is text as it stands: "NA" and "null" are words here, not missing values. A quoted
+    cell may hold line breaks.
 
     Raises:
-        SimgptError: the file is missing, is a folder, cannot be read, or is not UTF-8 (with the
-            line of the first bad byte).
+        SimgptError: as `read_lines`, or the file is not valid CSV; file and line are named.
     """
+    table = csv.reader((text for _, text in read_lines(path)), delimiter=delimiter, strict=True)
     try:
-        raw = path.read_bytes()
+        for cells in table:
+            yield table.line_num, cells
+    except csv.Error as error:
+        raise SimgptError(f"{path}, line {table.line_num}: not valid CSV ({error})") from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    r"""Read a UTF-8 file a line at a time: line number, and the line with its "\n".
+
+    However long the file, one line is in memory. A byte-order mark is dropped.
+
+    Raises:
+        SimgptError: the file is missing, is a folder or cannot be read, or a line is not UTF-8.
+    """
+    line = 0
+    try:
+        # In binary, so that nothing but "\n" ends a line: sentences may hold U+2028 or U+0085.
+        with path.open("rb") as file:
+            for line, raw in enumerate(file, start=1):
+                yield line, raw.decode("utf-8-sig" if line == 1 else "utf-8")
     except FileNotFoundError as error:
         raise SimgptError(f"{path}: no such file") from error
     except OSError as error:
         raise SimgptError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
         raise SimgptError(
             f"{path}, line {line}: not UTF-8; save the file as UTF-8 and try again"
         ) from error
+
+
+def read_text(path: Path) -> str:
+    """Read a small UTF-8 file whole.
+
+    Raises:
+        SimgptError: as `read_lines`.
+    """
+    return "".join(text for _, text in read_lines(path))
 
 
 def sha256_of(*paths: Path) -> str:

@@ -6,7 +6,6 @@ field's usual columns `sent0,sent1,hard_neg`.
 
 import csv
 import hashlib
-import io
 import json
 import random
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from simgpt.config import RunConfig
 from simgpt.errors import SimgptError
-from simgpt.files import read_jsonl, read_text, staged
+from simgpt.files import read_csv, read_jsonl, staged
 
 if TYPE_CHECKING:  # importing it takes a second, which `simgpt --help` should not wait for
     from datasets import Dataset
@@ -78,9 +77,10 @@ def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
         raise SimgptError(f"{path}: a triplets file ends in .jsonl or .csv")
     count = 0
     with staged(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
+        # All cells quoted: a bare "\r" in a text would break its row.
+        table = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         if path.suffix == ".csv":
-            table.writerow(CSV_COLUMNS)
+            file.write(",".join(CSV_COLUMNS) + "\n")
         for triplet in triplets:
             if path.suffix == ".csv":
                 table.writerow(triplet.texts)
@@ -92,11 +92,18 @@ def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
 
 def deduplicate(triplets: Iterable[Triplet]) -> Iterator[Triplet]:
     """Drop triplets whose three texts all occurred before."""
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     for triplet in triplets:
-        if triplet.id not in seen:
-            seen.add(triplet.id)
+        key = bytes.fromhex(triplet.id)  # half the memory of the id's text
+        if key not in seen:
+            seen.add(key)
             yield triplet
+
+
+def repeats(texts: Iterable[str]) -> bool:
+    """Whether one of the texts repeats another, save for case and spacing."""
+    plain = [" ".join(text.split()).casefold() for text in texts]
+    return len(set(plain)) < len(plain)
 
 
 def triplets_path(cfg: RunConfig) -> Path:
@@ -149,29 +156,21 @@ def load_dev_pairs(path: Path | str = BUNDLED_DEV_PAIRS) -> "Dataset":
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    table = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    try:
-        header = next(table, None)
-        if header is None:
-            return
-        if header != list(CSV_COLUMNS):
-            raise SimgptError(f"{path}, line 1: columns must be {','.join(CSV_COLUMNS)}")
-        for cells in table:
-            if len(cells) != len(TEXTS):
-                raise SimgptError(
-                    f"{path}, line {table.line_num}: {len(cells)} columns instead of {len(TEXTS)}"
-                )
-            yield table.line_num, dict(zip(TEXTS, cells, strict=True))
-    except csv.Error as error:
-        raise SimgptError(f"{path}, line {table.line_num}: not valid CSV ({error})") from error
+    rows = read_csv(path)
+    header = next(rows, None)
+    if header is not None and header[1] != list(CSV_COLUMNS):
+        raise SimgptError(f"{path}, line 1: columns must be {','.join(CSV_COLUMNS)}")
+    for line, cells in rows:
+        if len(cells) != len(TEXTS):
+            raise SimgptError(f"{path}, line {line}: {len(cells)} columns instead of {len(TEXTS)}")
+        yield line, dict(zip(TEXTS, cells, strict=True))
 
 
 def _checked(row: dict[str, Any], where: str) -> Triplet:
     for name in TEXTS:
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise SimgptError(f"{where}: {name} is missing or empty")
-    texts = [" ".join(row[name].split()).casefold() for name in TEXTS]
-    if len(set(texts)) < len(texts):
+    if repeats(row[name] for name in TEXTS):
         raise SimgptError(f"{where}: the three texts must differ, but one repeats another")
     source = row.get("source", "")
     if not isinstance(source, str):

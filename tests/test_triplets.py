@@ -1,5 +1,6 @@
 import hashlib
 import json
+import tracemalloc
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_csv_survives_a_round_trip_and_keeps_the_three_texts_only(tmp_path):
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv"])
 def test_quotes_commas_breaks_and_rare_separators_come_back_as_they_were(tmp_path, ending):
-    odd = Triplet('He said "no", twice.', "line\nbreak", "rare\u2028separator é 漢字")
+    odd = Triplet('He said "no", twice.', "line\nbreak", "rare\u2028separator é\r漢字")
     path = tmp_path / f"t.{ending}"
     write_triplets(path, [odd])
     assert [t.texts for t in read_triplets(path)] == [odd.texts]
@@ -152,6 +153,38 @@ def test_a_missing_file_and_another_kind_of_file_are_refused(write, tmp_path):
     assert "ends in .jsonl or .csv" in error_of(write("t.txt", LINE))
     with pytest.raises(SimgptError, match=r"ends in \.jsonl or \.csv"):
         write_triplets(tmp_path / "t.txt", [DOG])
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_triplets_are_handed_over_before_a_bad_last_line_is_met(tmp_path, ending):
+    path = tmp_path / f"t.{ending}"
+    write_triplets(path, [DOG] * 1000)
+    with path.open("ab") as file:
+        file.write(b"caf\xe9\n")
+    triplets = read_triplets(path)
+    assert next(triplets).texts == DOG.texts
+    with pytest.raises(SimgptError, match="line 100[12]: not UTF-8"):
+        list(triplets)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_reading_and_deduplicating_a_large_file_takes_little_memory(tmp_path, ending):
+    path = tmp_path / f"t.{ending}"
+    text = "A sentence of some length that stands for many others. " * 5
+    write_triplets(
+        path, (Triplet(f"{text}{n}", f"{text}{n}p", f"{text}{n}n") for n in range(20_000))
+    )
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in read_triplets(path)) == 20_000
+        read = tracemalloc.get_traced_memory()[1]
+        assert sum(1 for _ in deduplicate(read_triplets(path))) == 20_000
+        deduplicated = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert path.stat().st_size > 15e6
+    assert read < 1e6
+    assert deduplicated < 4e6
 
 
 def test_a_failed_write_leaves_the_old_file_as_it_was(tmp_path):

