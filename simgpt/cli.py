@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
+from simgpt import cli_annotate
 from simgpt.config import ConfigError, RunConfig, profile_names
 from simgpt.errors import SimgptError
+from simgpt.released import RELEASES, import_release
 from simgpt.version import __version__
 
 app = typer.Typer(
@@ -24,6 +26,7 @@ notebooks_app = typer.Typer(help="The notebooks behind the book.", no_args_is_he
 app.add_typer(notebooks_app, name="notebooks")
 triplets_app = typer.Typer(help="The annotated triplets.", no_args_is_help=True)
 app.add_typer(triplets_app, name="triplets")
+app.add_typer(cli_annotate.app, name="annotate")
 
 Profile = Annotated[str, typer.Option(help=f"One of: {', '.join(profile_names())}.")]
 Settings = Annotated[
@@ -126,6 +129,19 @@ def show_card(
         typer.echo(data_card(), nl=False)
     else:
         write_text(output, data_card())
+
+
+@triplets_app.command("import")
+def import_triplets(
+    source: Annotated[
+        str,
+        typer.Argument(help=f"A .csv file of three columns, or one of: {', '.join(RELEASES)}."),
+    ],
+    output: Annotated[Path, typer.Option(help="Write the triplets here: .jsonl or .csv.")],
+) -> None:
+    """Turn a released training file into triplets, and count the rows that were left out."""
+    for label, count in import_release(source, output).items():
+        typer.echo(f"{label}: {count:,}")
 
 
 @app.command()

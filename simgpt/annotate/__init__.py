@@ -1,19 +1,45 @@
 """Annotation: a teacher writes a similar and a dissimilar sentence for each source sentence."""
 
+from simgpt.annotate.audit import REJECTING, Verdict, audit, reused_answers
 from simgpt.annotate.card import data_card
+from simgpt.annotate.cost import FREE, Price, load_prices, parse_price, price_of
+from simgpt.annotate.ledger import DEFAULT_LEDGER
+from simgpt.annotate.openai_teacher import OpenAITeacher
 from simgpt.annotate.parsing import AnswerError, parse_answer
-from simgpt.annotate.prompting import Prompt, load_prompt
-from simgpt.annotate.run import Annotated, annotate
+from simgpt.annotate.prompting import Prompt, load_prompt, read_prompt
+from simgpt.annotate.requests import Api, Sampling
+from simgpt.annotate.run import Asking, annotate, dry_run
+from simgpt.annotate.summary import outcome_rows, read_summary, verdict_rows
+from simgpt.annotate.task import Task
 from simgpt.annotate.teachers import RecordedTeacher, Teacher
 
 __all__ = [
-    "Annotated",
+    "DEFAULT_LEDGER",
+    "FREE",
+    "REJECTING",
     "AnswerError",
+    "Api",
+    "Asking",
+    "OpenAITeacher",
+    "Price",
     "Prompt",
     "RecordedTeacher",
+    "Sampling",
+    "Task",
     "Teacher",
+    "Verdict",
     "annotate",
+    "audit",
     "data_card",
+    "dry_run",
+    "load_prices",
     "load_prompt",
+    "outcome_rows",
     "parse_answer",
+    "parse_price",
+    "price_of",
+    "read_prompt",
+    "read_summary",
+    "reused_answers",
+    "verdict_rows",
 ]

@@ -1,34 +1,89 @@
-"""Teachers: whatever writes an answer to a prompt."""
+"""Teachers: whatever answers a request."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from simgpt.annotate.prompting import answer_text
+from simgpt.annotate.ledger import Outcome
+from simgpt.annotate.prompting import AnswerForm, answer_text, json_answer_text
+from simgpt.annotate.requests import Answer, Request
 from simgpt.errors import SimgptError
+from simgpt.files import sha256_of
 from simgpt.triplets import BUNDLED_TRIPLETS, read_triplets
+
+
+@dataclass(frozen=True)
+class CallError(Exception):
+    """A call that brought no answer.
+
+    Attributes:
+        outcome: What went wrong.
+        detail: What the server or the network said, without any secret.
+        retry: Is it worth asking again?
+        fatal: Will every other request fail in the same way?
+        retry_after_s: Seconds that the server asks to be left alone; None where it does not say.
+    """
+
+    outcome: Outcome
+    detail: str
+    retry: bool = True
+    fatal: bool = False
+    retry_after_s: float | None = None
 
 
 class Teacher(Protocol):
     """A large language model, or something that stands in for one."""
 
     @property
-    def name(self) -> str:
-        """Recorded with every triplet."""
+    def endpoint(self) -> str:
+        """Where it is; part of every request's key."""
         ...
 
-    def answer(self, prompt: str, sentence: str) -> str:
-        """The raw answer to a rendered prompt, which ends with `sentence`."""
+    @property
+    def model(self) -> str:
+        """The model that is asked for."""
+        ...
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        """Abilities that are not known beforehand; `probe` finds out about them."""
+        ...
+
+    @property
+    def abilities(self) -> dict[str, bool]:
+        """What is known of them."""
+        ...
+
+    async def ask(self, request: Request) -> Answer:
+        """Answer one request.
+
+        Raises:
+            CallError: there was no answer.
+        """
+        ...
+
+    async def probe(self, name: str) -> tuple[Answer, bool]:
+        """Find out, by one small call, whether there is the ability `name`.
+
+        Raises:
+            CallError: there was no answer.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections; they are made again when needed."""
         ...
 
 
 class RecordedTeacher:
     """Replays annotations that were made before: it needs no network and costs nothing.
 
-    It hands out raw answers in the numbered form, so they pass through the same parser and the
-    same checks as those of a live model. The prompt it is shown changes nothing.
+    It hands out raw answers in the form that the prompt asks for, so they pass through the same
+    ledger, parser and audit as those of a live model. What the prompt says changes nothing.
     """
 
-    name = "recorded"
+    model = "recorded"
+    probes = ()
 
     def __init__(self, path: Path = BUNDLED_TRIPLETS) -> None:
         """Read the annotations in `path`; of two for the same sentence, the first is replayed.
@@ -39,25 +94,35 @@ class RecordedTeacher:
             SimgptError: as `read_triplets`.
         """
         self.path = path
-        self._answers: dict[str, str] = {}
+        self.abilities: dict[str, bool] = {}
+        self.endpoint = f"recorded:{sha256_of(path)[:16]}"
+        self._answers: dict[str, tuple[str, str]] = {}
         for triplet in read_triplets(path):
-            answer = answer_text(triplet.similar, triplet.dissimilar)
-            self._answers.setdefault(_key(triplet.sentence), answer)
+            self._answers.setdefault(_key(triplet.sentence), (triplet.similar, triplet.dissimilar))
 
-    def answer(self, prompt: str, sentence: str) -> str:
+    async def ask(self, request: Request) -> Answer:
         """The recorded answer; case and spacing of the sentence do not matter.
 
         Raises:
             SimgptError: there is none for this sentence.
         """
-        try:
-            return self._answers[_key(sentence)]
-        except KeyError:
+        (sentence,) = request.inputs
+        texts = self._answers.get(_key(sentence))
+        if texts is None:
             raise SimgptError(
                 f"the recorded teacher has no answer for {sentence!r}: it knows only the "
-                f"{len(self._answers):,} sentences in {self.path}; "
-                "new sentences need a live teacher"
-            ) from None
+                f"{len(self._answers):,} sentences in {self.path}; new sentences need a live "
+                "teacher"
+            )
+        as_json = request.setup.prompt.answer is AnswerForm.JSON
+        return Answer((json_answer_text if as_json else answer_text)(*texts), model=self.model)
+
+    async def probe(self, name: str) -> tuple[Answer, bool]:
+        """There is nothing to find out."""
+        raise NotImplementedError(name)
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
 
 
 def _key(sentence: str) -> str:

@@ -1,0 +1,207 @@
+"""Ask a teacher many things at once, each noted in the ledger before and after."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from simgpt.annotate.cost import Budget, BudgetReached, Price
+from simgpt.annotate.ledger import UNKNOWN_COST, Ending, Ledger, Outcome
+from simgpt.annotate.prompting import Prompt
+from simgpt.annotate.requests import Answer, Api, Request, Setup
+from simgpt.annotate.teachers import CallError, Teacher
+from simgpt.annotate.throttle import Throttle, wait_before
+
+ATTEMPTS = 8  # at one request in one run; the next run tries again
+
+Call = Callable[[Request], Awaitable[Answer]]
+_Result = TypeVar("_Result")
+
+
+@dataclass
+class Stop:
+    """A wish to stop: no call is begun any more, and those under way are waited for."""
+
+    reason: str = ""
+
+    def __call__(self, reason: str) -> None:
+        """Stop, for this reason; the first one counts."""
+        self.reason = self.reason or reason
+
+    def __bool__(self) -> bool:
+        return bool(self.reason)
+
+
+@dataclass
+class Asker:
+    """Asks one teacher, many requests at a time.
+
+    Attributes:
+        teacher: Who answers.
+        ledger: Where every attempt is noted.
+        price: What an answer costs.
+        budget: What may be spent.
+        concurrency: Calls at once, at most.
+        stop: Set to stop early.
+        answered: Called after each new answer.
+        given_up: Requests that found no answer although it was asked for many times.
+    """
+
+    teacher: Teacher
+    ledger: Ledger
+    price: Price
+    budget: Budget
+    concurrency: int = 16
+    stop: Stop = field(default_factory=Stop)
+    answered: Callable[[], None] = lambda: None
+    given_up: int = 0
+
+    def __post_init__(self) -> None:
+        self._throttle = Throttle(self.concurrency)
+        self._failures_in_a_row = 0
+
+    async def ask_all(self, requests: Iterator[Request]) -> None:
+        """Ask each request until it is answered, or there is a reason to stop."""
+
+        async def work() -> None:
+            for request in requests:  # shared by all workers
+                if not self.stop:
+                    await self.ask(request)
+                if self.stop:
+                    return
+
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self.concurrency):
+                    workers.create_task(work())
+        except ExceptionGroup as group:
+            # Workers fail together, of one cause: a full disk, say. One sentence will do.
+            raise group.exceptions[0] from None
+
+    async def probe(self, api: Api) -> None:
+        """Find out what the server can do, once for each server and model; noted in the ledger."""
+        teacher, ledger = self.teacher, self.ledger
+        teacher.abilities.update(ledger.abilities(teacher.endpoint, teacher.model))
+        for name in teacher.probes if api is Api.CHAT else ():
+            if name in teacher.abilities or self.stop:
+                continue
+            asked = Prompt(
+                f"probe.{name}", "A small request that shows what the server can do: {sentence}"
+            )
+            request = Setup(teacher.endpoint, teacher.model, asked).request([name])
+            await self.ask(request, partial(self._note_ability, name))
+
+    async def _note_ability(self, name: str, _: Request) -> Answer:
+        answer, supported = await self.teacher.probe(name)
+        self.teacher.abilities[name] = supported
+        await self.ledger.note_ability(
+            self.teacher.endpoint, self.teacher.model, name, supported, answer.text
+        )
+        return answer
+
+    async def ask(self, request: Request, call: Call | None = None) -> None:
+        """Ask one request, again after failures that may pass.
+
+        Args:
+            request: What is asked.
+            call: Stands in for the teacher's `ask`.
+        """
+        most_usd = self.price.most_usd(request)
+        for attempt in range(1, ATTEMPTS + 1):
+            entered = await self._throttle.enter()
+            error: CallError | None = None
+            try:
+                if self.stop or not await self._affordable(most_usd):
+                    return
+                error = await self._call(request, most_usd, call or self.teacher.ask)
+            finally:
+                self._throttle.leave(entered, error)
+            if error is None or not error.retry or self.stop:
+                return
+            if attempt < ATTEMPTS:
+                await self.rest(max(wait_before(attempt), error.retry_after_s or 0.0))
+        self.given_up += 1
+
+    async def _call(self, request: Request, most_usd: float, call: Call) -> CallError | None:
+        (attempt,) = await self.ledger.begin([request], [most_usd])
+        usd: float | None = None
+        try:
+            answer = await call(request)
+        except CallError as error:
+            usd = None if error.outcome in UNKNOWN_COST and most_usd else 0.0
+            await self.ledger.end([(attempt, Ending(error.outcome, usd=usd, detail=error.detail))])
+            self._learn(error)
+            return error
+        else:
+            usd = self.price.usd(answer)
+            await self.ledger.end([(attempt, Ending(Outcome.ANSWERED, answer, usd))])
+            self._failures_in_a_row = 0
+            self.answered()
+            return None
+        finally:
+            self.budget.settle(most_usd, usd)
+
+    async def _affordable(self, most_usd: float) -> bool:
+        if not self.ledger.has_room():
+            self.stop(f"the disk that holds {self.ledger.path} is nearly full; free some space")
+            return False
+        try:
+            await self.budget.hold(most_usd)
+        except BudgetReached:
+            self.stop(
+                f"the budget of ${self.budget.limit_usd:,.2f} does not cover another call: "
+                f"${self.budget.spent_usd:,.4f} is spent; raise --budget-usd"
+            )
+            return False
+        return True
+
+    def _learn(self, error: CallError) -> None:
+        self._failures_in_a_row += 1
+        if error.fatal:
+            self.stop(f"{self.teacher.endpoint} refuses to answer: {error.detail}")
+        elif self._failures_in_a_row >= ATTEMPTS * self.concurrency:
+            self.stop(
+                f"{self.teacher.endpoint} has failed {self._failures_in_a_row} times in a row, "
+                f"lastly: {error.outcome} ({error.detail})"
+            )
+
+    async def rest(self, seconds: float) -> None:
+        """Sleep, but wake up for a stop."""
+        end = asyncio.get_running_loop().time() + seconds
+        while not self.stop and (left := end - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(min(left, 0.5))
+
+
+def run(main: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run a coroutine from ordinary code, also inside a notebook, whose loop runs already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, main).result()
+
+
+@contextmanager
+def stopping_on_signals(stop: Stop) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM set `stop`; a second Ctrl-C interrupts as usual."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(number: int, _: Any) -> None:
+        if stop and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop("interrupted")
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
