@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from simgpt.annotate.asking import ATTEMPTS, Asker
 from simgpt.annotate.cost import BudgetReached
@@ -32,6 +32,9 @@ from simgpt.annotate.teachers import CallError
 from simgpt.annotate.throttle import wait_before
 from simgpt.errors import SimgptError
 from simgpt.files import staged
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +147,7 @@ class _Batches:
     def _write(
         self, requests: Iterator[Request], path: Path
     ) -> tuple[list[Request], list[Request]]:
-        """Write requests as the API wants them, up to its limits: those taken, and one left over."""
+        """Write requests up to the API's limits; return those taken, and one that was too many."""
         taken: list[Request] = []
         size = 0
         with path.open("wb") as file:
@@ -181,31 +184,24 @@ class _Batches:
     async def _upload(self, shard: Shard) -> Shard:
         path = self._path(shard)
         # The upload may have gone through in a run that did not live to note it.
-        file_id = await self._patiently(lambda: self._find_file(path.name))
+        file_id = await self._patiently(partial(_find_file, name=path.name))
         if file_id is None:
             if not path.is_file():
                 await self._end(shard, "its file is gone from the disk; nothing was sent")
                 raise CallError(Outcome.EXPIRED, f"{path} is gone; run again to plan it anew")
-            file_id = await self._patiently(lambda: self._send_file(path))
+            file_id = await self._patiently(partial(_send_file, path=path))
         return await self._note(replace(shard, state="uploaded", file_id=file_id))
 
     async def _create(self, shard: Shard) -> Shard:
         """Create the batch: never twice, and never without having looked for it first."""
         while not self.stop:
             if shard.state == "creating":
-                batch_id = await self._patiently(lambda: self._find_batch(shard))
+                batch_id = await self._patiently(partial(_find_batch, shard=shard))
                 if batch_id is not None:
                     return await self._note(replace(shard, state="created", batch_id=batch_id))
             shard = await self._note(replace(shard, state="creating"))
-            create = partial(
-                self.teacher.client.batches.create,
-                input_file_id=str(shard.file_id),
-                endpoint=shard.endpoint,  # type: ignore[arg-type]  # one of _PATHS
-                completion_window="24h",
-                metadata={NAME: shard.id},
-            )
             try:
-                batch = await self.teacher.calling(create)
+                batch = await self.teacher.calling(partial(_create, shard=shard))
             except CallError as error:
                 if not error.retry:
                     raise
@@ -218,9 +214,7 @@ class _Batches:
     async def _wait(self, shard: Shard) -> Any:
         """The server's account of the batch once it is over; None where the run stops first."""
         while not self.stop and shard.batch_id is not None:
-            batch = await self._patiently(
-                lambda: self.teacher.client.batches.retrieve(str(shard.batch_id))
-            )
+            batch = await self._patiently(partial(_retrieve, batch_id=shard.batch_id))
             if batch.status in _OVER:
                 return batch
             logger.info("batch %s: %s", shard.batch_id, batch.status)
@@ -234,7 +228,7 @@ class _Batches:
             if file_id is None:
                 continue
             path = self._path(shard).with_suffix(f".{file_id}")
-            await self._patiently(partial(self._fetch, file_id, path))
+            await self._patiently(partial(_fetch, file_id=file_id, path=path))
             endings: list[tuple[int, Ending]] = []
             with path.open("rb") as lines:
                 for line in lines:
@@ -292,30 +286,7 @@ class _Batches:
         await self.ledger.write([_saving(shard)])
         return shard
 
-    async def _send_file(self, path: Path) -> str:
-        with path.open("rb") as file:
-            sent = await self.teacher.client.files.create(file=(path.name, file), purpose="batch")
-        return sent.id
-
-    async def _find_file(self, name: str) -> str | None:
-        async for file in self.teacher.client.files.list(purpose="batch"):
-            if file.filename == name:
-                return file.id
-        return None
-
-    async def _find_batch(self, shard: Shard) -> str | None:
-        async for batch in self.teacher.client.batches.list(limit=100):
-            if (batch.metadata or {}).get(NAME) == shard.id:
-                return batch.id
-        return None
-
-    async def _fetch(self, file_id: str, path: Path) -> None:
-        content = self.teacher.client.files.with_streaming_response.content(file_id)
-        async with content as response:
-            with staged(path) as temporary:
-                await response.stream_to_file(temporary)
-
-    async def _patiently(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
+    async def _patiently(self, call: "Callable[[AsyncOpenAI], Awaitable[_Result]]") -> _Result:
         """A call that may be repeated, since doing it twice costs nothing."""
         for attempt in range(1, ATTEMPTS):
             try:
@@ -337,6 +308,44 @@ class _Batches:
 
     def _path(self, shard: Shard) -> Path:
         return self.folder / f"{NAME}-{shard.id}.jsonl"
+
+
+async def _send_file(client: "AsyncOpenAI", path: Path) -> str:
+    with path.open("rb") as file:
+        return (await client.files.create(file=(path.name, file), purpose="batch")).id
+
+
+async def _find_file(client: "AsyncOpenAI", name: str) -> str | None:
+    async for file in client.files.list(purpose="batch"):
+        if file.filename == name:
+            return file.id
+    return None
+
+
+async def _create(client: "AsyncOpenAI", shard: Shard) -> Any:
+    return await client.batches.create(
+        input_file_id=str(shard.file_id),
+        endpoint=shard.endpoint,  # type: ignore[arg-type]  # one of _PATHS
+        completion_window="24h",
+        metadata={NAME: shard.id},
+    )
+
+
+async def _find_batch(client: "AsyncOpenAI", shard: Shard) -> str | None:
+    async for batch in client.batches.list(limit=100):
+        if (batch.metadata or {}).get(NAME) == shard.id:
+            return batch.id
+    return None
+
+
+async def _retrieve(client: "AsyncOpenAI", batch_id: str) -> Any:
+    return await client.batches.retrieve(batch_id)
+
+
+async def _fetch(client: "AsyncOpenAI", file_id: str, path: Path) -> None:
+    async with client.files.with_streaming_response.content(file_id) as response:
+        with staged(path) as temporary:
+            await response.stream_to_file(temporary)
 
 
 def _shards(ledger: Ledger) -> list[Shard]:

@@ -161,6 +161,7 @@ class Ledger:
         except BaseException:
             self._lock.release()
             raise
+        self._room, self._look_again = True, 0.0
         self._setups: dict[str, int] = {}
         self._waiting: list[tuple[list[Statement], asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
@@ -374,8 +375,12 @@ class Ledger:
                 raise
 
     def has_room(self) -> bool:
-        """Is there room on the disk for the answers on their way?"""
-        return shutil.disk_usage(self.path.parent).free >= _MIN_FREE
+        """Is there room on the disk for the answers on their way? Looked up once a second."""
+        now = time.monotonic()
+        if now >= self._look_again:
+            self._look_again = now + 1.0
+            self._room = shutil.disk_usage(self.path.parent).free >= _MIN_FREE
+        return self._room
 
     def _setup_id(self, setup: Setup) -> int:
         if setup.hash not in self._setups:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import ssl
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -88,8 +90,6 @@ class OpenAITeacher:
         Raises:
             SimgptError: there is no key for OpenAI itself, or the address is no http(s) URL.
         """
-        from openai import AsyncOpenAI
-
         self.model = model
         url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
         parts = urlsplit(url)
@@ -106,19 +106,10 @@ class OpenAITeacher:
         secrets = (key, parts.password, parts.username, parts.query)
         self._secrets = [secret for secret in secrets if secret]
         self.abilities: dict[str, bool] = {}
-        self._make_client = partial(
-            AsyncOpenAI, api_key=key or "none", base_url=url, max_retries=0, timeout=timeout_s
-        )
-        self._client: AsyncOpenAI | None = None
-        self._retired: list[AsyncOpenAI] = []
+        self._key, self._url, self._timeout_s = key or "none", url, timeout_s
         self._recent: deque[int] = deque(maxlen=_RECENT)
-
-    @property
-    def client(self) -> "AsyncOpenAI":
-        """The official client; its own retries are off, every attempt is the ledger's business."""
-        if self._client is None:
-            self._client = self._make_client()
-        return self._client
+        self._clients: list[AsyncOpenAI] = []
+        self._idle: list[AsyncOpenAI] = []
 
     async def ask(self, request: Request) -> Answer:
         """Answer one request.
@@ -196,10 +187,9 @@ class OpenAITeacher:
 
     async def close(self) -> None:
         """Close the connections."""
-        for client in (self._client, *self._retired):
-            if client is not None:
-                await client.close()
-        self._client, self._retired = None, []
+        for client in self._clients:
+            await client.close()
+        self._clients, self._idle = [], []
 
     def scrub(self, text: str) -> str:
         """`text` without key or password: some servers hand back what they were sent."""
@@ -207,25 +197,56 @@ class OpenAITeacher:
             text = text.replace(secret, "***")
         return text
 
-    async def calling(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Call the client; whatever it raises becomes a `CallError` without secrets."""
+    async def calling(self, call: "Callable[[AsyncOpenAI], Awaitable[_Result]]") -> _Result:
+        """Make one call of the client; whatever it raises becomes a `CallError` without secrets."""
         import openai
 
+        client = self._idle.pop() if self._idle else self._new_client()
+        sound = False  # may this connection be used again?
         try:
-            return await call()
+            result = await call(client)
+            self._refuse_a_repeat(result)
+            sound = True
+            return result
         except openai.APIStatusError as error:
+            sound = True
             raise self._status_error(error) from None
         except openai.APIConnectionError as error:
             raise self._connection_error(error) from None
         except (openai.OpenAIError, ValueError) as error:  # a body that is not JSON
             raise CallError(Outcome.MALFORMED, self.scrub(str(error))[:_DETAIL]) from None
+        finally:
+            if sound:
+                self._idle.append(client)
+            else:
+                self._clients.remove(client)
+                await client.close()
+
+    def _new_client(self) -> "AsyncOpenAI":
+        """An official client for one call at a time, so that it holds one connection.
+
+        A client with many looks at every idle one before each call, which costs more than the call
+        itself. Its own retries are off: every attempt is the ledger's business.
+        """
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+        client = AsyncOpenAI(
+            api_key=self._key,
+            base_url=self._url,
+            timeout=self._timeout_s,
+            max_retries=0,
+            http_client=DefaultAsyncHttpxClient(verify=_tls()),
+        )
+        self._clients.append(client)
+        return client
 
     async def _post(self, api: Api, body: dict[str, Any]) -> Any:
-        completions = self.client.chat.completions if api is Api.CHAT else self.client.completions
+        def create(client: "AsyncOpenAI") -> Awaitable[Any]:
+            completions = client.chat.completions if api is Api.CHAT else client.completions
+            return completions.create(**body)
+
         try:
-            reply = await self.calling(lambda: completions.create(**body))
-            self._refuse_a_repeat(reply)
-            return reply
+            return await self.calling(create)
         except CallError as error:
             if "max_completion_tokens" not in error.detail or "max_tokens" not in body:
                 raise
@@ -239,16 +260,18 @@ class OpenAITeacher:
         """Refuse a reply that came before.
 
         A server or proxy that sends a reply twice leaves the second one in the connection, where
-        it would be taken for the answer to the next request. That connection, and with it the
-        client, is not used again.
+        it would be taken for the answer to the next request.
+
+        Raises:
+            CallError: it did come before.
         """
+        if not getattr(reply, "choices", None):
+            return
         marks = [getattr(reply, name, None) for name in ("_request_id", "id", "created")]
         if not any(marks[:2]):
             return
-        mark = hash((*marks, str(getattr(reply, "choices", None))))
+        mark = hash((*marks, str(reply.choices)))
         if mark in self._recent:
-            self._retired.append(self.client)
-            self._client = None
             raise CallError(Outcome.MALFORMED, "the reply to another request came once more")
         self._recent.append(mark)
 
@@ -288,6 +311,17 @@ def _is_json_answer(text: str) -> bool:
     except (AnswerError, ValueError):
         return False
     return True
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The client's own trust settings, loaded once instead of once a connection."""
+    import openai
+
+    # openai 3 is built on httpx2, openai 2 on httpx.
+    http = import_module("httpx2" if openai.__version__ >= "3" else "httpx")
+    context: ssl.SSLContext = http.create_ssl_context()
+    return context
 
 
 def _folded(messages: list[Message]) -> list[Message]:
