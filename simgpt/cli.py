@@ -188,7 +188,7 @@ def sync_notebooks() -> None:
 
 
 def main() -> None:
-    """Run the command line; a `SimgptError` becomes one sentence on stderr and status 1."""
+    """Run the command line; a `SimgptError` becomes one sentence on stderr."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Threads that spin while they wait crawl when another process wants their core.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -202,7 +202,7 @@ def main() -> None:
         app()
     except SimgptError as error:
         sys.stderr.write(f"simgpt: {error}\n")
-        sys.exit(1)
+        sys.exit(error.exit_status)
 
 
 def _params(profile: str, settings: list[str] | None) -> dict[str, Any]:

@@ -28,10 +28,11 @@ class Stop:
     """A wish to stop: no call is begun any more, and those under way are waited for."""
 
     reason: str = ""
+    by_signal: bool = False
 
     def __call__(self, reason: str) -> None:
         """Stop, for this reason; the first one counts."""
-        self.reason = self.reason or reason
+        self.reason = self.reason or reason.rstrip(". ")
 
     def __bool__(self) -> bool:
         return bool(self.reason)
@@ -198,6 +199,7 @@ def stopping_on_signals(stop: Stop) -> Iterator[None]:
         if stop and number == signal.SIGINT:
             raise KeyboardInterrupt
         stop("interrupted")
+        stop.by_signal = True
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,6 +1,6 @@
 """OpenAI's Batch API: half the price, an answer within a day, and no call lost between two steps.
 
-A *shard* is one batch: a file of requests on disk, in the ledger, then uploaded, then created at
+A *shard* is one batch: a file of requests on disk and in the ledger, then uploaded, then created at
 the server, then collected. Each step is noted before the next, so a run that is stopped anywhere
 goes on from there:
 
@@ -12,19 +12,20 @@ created.
 """
 
 import asyncio
-import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
+from enum import StrEnum
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
 
 from simgpt.annotate.asking import ATTEMPTS, Asker
 from simgpt.annotate.cost import BudgetReached
-from simgpt.annotate.ledger import Ending, Ledger, Outcome, ending_statement
+from simgpt.annotate.ledger import Ending, Outcome, Statement, ending_statement
 from simgpt.annotate.openai_teacher import OpenAITeacher
 from simgpt.annotate.requests import Api, Request
 from simgpt.annotate.task import Open
@@ -41,12 +42,25 @@ logger = logging.getLogger(__name__)
 MAX_REQUESTS = 50_000  # the API's limits for one batch
 MAX_BYTES = 200_000_000
 NAME = "simgpt_shard"  # the metadata key by which a batch is found again
+FRUITLESS = 3  # rounds, or batches on their own, that come to nothing before we stop
 
 _PATHS = {Api.CHAT: "/v1/chat/completions", Api.COMPLETIONS: "/v1/completions"}
 _OVER = ("completed", "expired", "cancelled", "failed")
+_QUEUE_FULL = "token_limit_exceeded"  # there is a limit to the tokens of all batches under way
+_RENAMED = "max_completion_tokens"  # newer models take max_tokens under this name only
 _GROUP = 1000  # answers written together
 
 _Result = TypeVar("_Result")
+
+
+class State(StrEnum):
+    """How far a shard has come; each is noted in the ledger."""
+
+    PLANNED = "planned"
+    UPLOADED = "uploaded"
+    CREATING = "creating"
+    CREATED = "created"
+    COLLECTED = "collected"
 
 
 @dataclass(frozen=True)
@@ -54,8 +68,10 @@ class Shard:
     """One batch and how far it has come."""
 
     id: str
-    state: str
+    state: State
     endpoint: str
+    model: str
+    path: str  # which of the server's interfaces its requests go to
     file_id: str | None = None
     batch_id: str | None = None
 
@@ -72,17 +88,9 @@ async def ask_in_batches(requests: Open, asker: Asker, shard_requests: int, poll
     Raises:
         SimgptError: the teacher has no Batch API.
     """
-    teacher = asker.teacher
-    if not isinstance(teacher, OpenAITeacher):
+    if not isinstance(asker.teacher, OpenAITeacher):
         raise SimgptError("the recorded teacher has no Batch API; leave --batch out")
-    work = _Batches(teacher, asker, shard_requests, poll_s)
-    while not asker.stop:
-        before = work.answers
-        had_work = await work.round(requests)
-        if requests.limit is not None or not had_work:
-            return
-        if work.answers == before and not asker.stop:
-            asker.stop("a whole round of batches brought no new answer")
+    await _Batches(asker.teacher, asker, shard_requests, poll_s).run(requests)
 
 
 class _Batches:
@@ -91,160 +99,259 @@ class _Batches:
     ) -> None:
         self.teacher, self.asker, self.poll_s = teacher, asker, poll_s
         self.ledger, self.budget, self.stop = asker.ledger, asker.budget, asker.stop
+        self.who = (teacher.endpoint, teacher.model)
         self.price = asker.price.in_batch()
-        self.shard_requests = shard_requests
+        self.shard_requests = min(shard_requests, MAX_REQUESTS)
         self.folder = asker.ledger.path.with_name(f"{asker.ledger.path.name}.shards")
-        self.answers = 0
+        self.settled = 0  # requests that need no further batch
+        self.rejected: set[bytes] = set()  # the server will not take these
+        self.complaint = ""  # what was last said about a batch that did not answer everything
+        self.under_way: set[str] = set()  # shards that are in the server's queue
+        self.most_under_way = MAX_REQUESTS  # until the server says that its queue is full
+        self.refusals = 0
+        self.failures: Counter[str] = Counter()
 
-    async def round(self, requests: Open) -> bool:
-        """Go on with the shards there are, plan new ones for the rest; was there anything to do?"""
-        shards = _shards(self.ledger)
-        for shard in shards:
-            self.budget.reclaim(sum(most for _, most in self._attempts(shard).values()))
+    async def run(self, requests: Open) -> None:
+        """Round after round until nothing is open, or nothing comes of it."""
+        shards = await self._take_up()
+        fruitless = 0
+        while not self.stop:
+            if self.teacher.abilities.get(_RENAMED):  # a later run shall know from the start
+                await self.ledger.note_ability(*self.who, _RENAMED, True, "")
+            before = self.settled
+            had_work = await self._round(shards, requests)
+            if requests.limit is not None or not had_work:
+                return
+            shards = []
+            fruitless = 0 if self.settled > before else fruitless + 1
+            if fruitless == FRUITLESS:
+                self.stop(
+                    f"{fruitless} rounds of batches in a row brought no new answer, the last one "
+                    f"because of: {self.complaint}"
+                )
+            elif fruitless:
+                await self.asker.rest(self.poll_s)
+
+    async def _take_up(self) -> list[Shard]:
+        """The shards of earlier runs that are not over; what else lies in the folder is litter."""
+        rows = self.ledger.rows(
+            "SELECT shard.*, count(attempt.id), coalesce(sum(most_usd), 0) FROM shard"
+            " LEFT JOIN attempt ON batch = shard.id AND outcome = 'in flight'"
+            " WHERE state != ? GROUP BY shard.id",
+            (State.COLLECTED,),
+        )
+        needed = {self._file(name) for name, state, *_ in rows if state == State.PLANNED}
+        for path in self.folder.glob("*"):
+            if path not in needed:
+                path.unlink()
+        shards = []
+        for name, state, *columns, count, most_usd in rows:
+            shard = Shard(name, State(state), *columns)
+            # The ledger may hold those of another model, which another price is for.
+            if (shard.endpoint, shard.model) == self.who:
+                self.budget.reclaim(most_usd)
+                sent = shard.state in (State.CREATING, State.CREATED)
+                if count > self.shard_requests and not sent:
+                    await self._end(shard, "planned anew in smaller batches")
+                else:
+                    shards.append(shard)
+        return shards
+
+    async def _round(self, shards: list[Shard], requests: Open) -> bool:
+        """Go on with these shards, plan new ones for the rest; was there anything to do?"""
         planned = 0
+        rest = (request for request in requests if request.key not in self.rejected)
         try:
             async with asyncio.TaskGroup() as followers:
                 for shard in shards:
                     followers.create_task(self._follow(shard))
-                async for shard in self._plan(iter(requests)):
+                async for shard in self._plan(rest):
                     planned += 1
                     followers.create_task(self._follow(shard))
         except ExceptionGroup as group:
+            # Followers fail together, of one cause: a full disk, say. One sentence will do.
             raise group.exceptions[0] from None
         return bool(shards or planned)
 
+    # --- From requests to shards
+
     async def _plan(self, requests: Iterator[Request]) -> AsyncIterator[Shard]:
         """Cut requests into shards; each is on disk and in the ledger when it is yielded."""
-        while (first := next(requests, None)) is not None and not self.stop:
-            with staged(self.folder / "next.jsonl") as temporary:
-                taken, left = self._write(chain([first], requests), temporary)
-            requests = chain(left, requests)
-            most = [self.price.most_usd(request) for request in taken]
-            if not self.ledger.has_room():
-                self.stop(f"the disk that holds {self.ledger.path} is nearly full")
+        first = next(requests, None)
+        while first is not None and not self.stop:
+            shard = Shard(uuid4().hex, State.PLANNED, *self.who, _PATHS[first.setup.api])
+            with staged(self._file(shard.id)) as temporary:
+                taken, first = self._write(first, requests, temporary)
+            most_usd = [self.price.most_usd(request) for request in taken]
+            if not await self._affordable(most_usd):
+                self._file(shard.id).unlink()
                 return
-            try:
-                await self.budget.hold(sum(most))
-            except BudgetReached:
-                self.stop(
-                    f"the budget of ${self.budget.limit_usd:,.2f} does not cover the next batch of "
-                    f"{len(taken):,} requests: ${self.budget.spent_usd:,.4f} is spent and it may "
-                    f"cost ${sum(most):,.4f}; raise --budget-usd, or make batches smaller with "
-                    "--shard-requests"
-                )
-                return
-            # The number makes it another shard when the same is asked again.
-            name = str(self.ledger.last_attempt).encode() + b"".join(r.key for r in taken)
-            shard = Shard(
-                id=hashlib.sha256(name).hexdigest()[:24],
-                state="planned",
-                endpoint=_PATHS[first.setup.api],
-            )
-            (self.folder / "next.jsonl").replace(self._path(shard))
-            await self.ledger.begin(taken, most, batch=shard.id, also=[_saving(shard)])
+            await self.ledger.begin(taken, most_usd, batch=shard.id, also=[_saving(shard)])
             yield shard
 
     def _write(
-        self, requests: Iterator[Request], path: Path
-    ) -> tuple[list[Request], list[Request]]:
-        """Write requests up to the API's limits; return those taken, and one that was too many."""
+        self, first: Request, requests: Iterator[Request], path: Path
+    ) -> tuple[list[Request], Request | None]:
+        """Write requests up to the API's limits; return them, and the first of the next shard."""
         taken: list[Request] = []
+        request: Request | None = first
         size = 0
         with path.open("wb") as file:
-            for request in requests:
+            while request is not None and len(taken) < self.shard_requests:
                 line = {
                     "custom_id": request.key.hex(),
                     "method": "POST",
                     "url": _PATHS[request.setup.api],
                     "body": self.teacher.body(request),
                 }
-                raw = (json.dumps(line, ensure_ascii=False) + "\n").encode()
-                if size + len(raw) > MAX_BYTES:
-                    return taken, [request]
-                file.write(raw)
+                raw = json.dumps(line).encode() + b"\n"
                 size += len(raw)
-                taken.append(request)
-                if len(taken) == self.shard_requests:
+                if taken and size > MAX_BYTES:
                     break
-        return taken, []
+                file.write(raw)
+                taken.append(request)
+                request = next(requests, None)
+        return taken, request
+
+    async def _affordable(self, most_usd: Sequence[float]) -> bool:
+        """Set money aside for a shard, once shards under way have left enough of it."""
+        if not self.ledger.has_room():
+            self.stop(f"the disk that holds {self.ledger.path} is nearly full; free some space")
+        while not self.stop:
+            try:
+                async with asyncio.timeout(0.5):  # a stop frees no money: look whether there is one
+                    await self.budget.hold(sum(most_usd))
+            except TimeoutError:
+                continue
+            except BudgetReached:
+                self.stop(
+                    f"the budget of ${self.budget.limit_usd:,.2f} does not cover the next batch of "
+                    f"{len(most_usd):,} requests: ${self.budget.spent_usd:,.4f} is spent and it "
+                    f"may cost ${sum(most_usd):,.4f}; raise --budget-usd, or make batches smaller "
+                    "with --shard-requests"
+                )
+            else:
+                return True
+        return False
+
+    # --- From a shard to its answers
 
     async def _follow(self, shard: Shard) -> None:
         """Bring one shard from where it stands to its end."""
+        step = {
+            State.PLANNED: self._upload,
+            State.UPLOADED: self._create,
+            State.CREATING: self._look_up,
+            State.CREATED: self._watch,
+        }
         try:
-            if shard.state == "planned":
-                shard = await self._upload(shard)
-            if shard.state in ("uploaded", "creating"):
-                shard = await self._create(shard)
-            batch = await self._wait(shard)
-            if batch is not None:
-                await self._collect(shard, batch)
+            while shard.state is not State.COLLECTED and not self.stop:
+                shard = await step[shard.state](shard)
         except CallError as error:
-            self.stop(f"batch {shard.id}: {error.outcome} ({error.detail})")
+            self.stop(f"batch {shard.batch_id or shard.id}: {error.outcome} ({error.detail})")
+        finally:
+            self.under_way.discard(shard.id)
 
     async def _upload(self, shard: Shard) -> Shard:
-        path = self._path(shard)
-        # The upload may have gone through in a run that did not live to note it.
-        file_id = await self._patiently(partial(_find_file, name=path.name))
-        if file_id is None:
-            if not path.is_file():
-                await self._end(shard, "its file is gone from the disk; nothing was sent")
-                raise CallError(Outcome.EXPIRED, f"{path} is gone; run again to plan it anew")
-            file_id = await self._patiently(partial(_send_file, path=path))
-        return await self._note(replace(shard, state="uploaded", file_id=file_id))
-
-    async def _create(self, shard: Shard) -> Shard:
-        """Create the batch: never twice, and never without having looked for it first."""
-        while not self.stop:
-            if shard.state == "creating":
-                batch_id = await self._patiently(partial(_find_batch, shard=shard))
-                if batch_id is not None:
-                    return await self._note(replace(shard, state="created", batch_id=batch_id))
-            shard = await self._note(replace(shard, state="creating"))
-            try:
-                batch = await self.teacher.calling(partial(_create, shard=shard))
-            except CallError as error:
-                if not error.retry:
-                    raise
-                # Created or not? Give the server a moment to list it.
-                await self.asker.rest(min(self.poll_s, 5.0))
-            else:
-                return await self._note(replace(shard, state="created", batch_id=batch.id))
+        path = self._file(shard.id)
+        if not path.is_file():
+            return await self._end(shard, f"{path} is gone; nothing was sent")
+        file_id = await self._patiently(partial(_send_file, path=path))
+        shard = await self._note(replace(shard, state=State.UPLOADED, file_id=file_id))
+        path.unlink()
         return shard
 
-    async def _wait(self, shard: Shard) -> Any:
-        """The server's account of the batch once it is over; None where the run stops first."""
-        while not self.stop and shard.batch_id is not None:
-            batch = await self._patiently(partial(_retrieve, batch_id=shard.batch_id))
-            if batch.status in _OVER:
-                return batch
-            logger.info("batch %s: %s", shard.batch_id, batch.status)
+    async def _create(self, shard: Shard) -> Shard:
+        """Create the batch. Where it is not certain whether that worked, we stay at `creating`."""
+        while len(self.under_way - {shard.id}) >= self.most_under_way:
             await self.asker.rest(self.poll_s)
-        return None
+            if self.stop:
+                return shard
+        self.under_way.add(shard.id)
+        shard = await self._note(replace(shard, state=State.CREATING))
+        try:
+            batch = await self.teacher.calling(partial(_create_batch, shard=shard))
+        except CallError as error:
+            if not error.retry:
+                await self._end(shard, error.detail)
+                raise
+            self.failures[shard.id] += 1
+            if self.failures[shard.id] == ATTEMPTS:
+                raise
+            # The server may need a moment until it lists what it has created.
+            pause = max(wait_before(self.failures[shard.id]), min(self.poll_s, 5.0))
+            await self.asker.rest(max(pause, error.retry_after_s or 0.0))
+            return shard
+        return await self._note(replace(shard, state=State.CREATED, batch_id=batch.id))
 
-    async def _collect(self, shard: Shard, batch: Any) -> None:
+    async def _look_up(self, shard: Shard) -> Shard:
+        """Does the server have this shard's batch?"""
+        batch_id = await self._patiently(partial(_find_batch, shard=shard))
+        if batch_id is None:
+            return replace(shard, state=State.UPLOADED)
+        return await self._note(replace(shard, state=State.CREATED, batch_id=batch_id))
+
+    async def _watch(self, shard: Shard) -> Shard:
+        """Look at the batch; collect it if it is over."""
+        self.under_way.add(shard.id)
+        batch = await self._patiently(partial(_retrieve, batch_id=str(shard.batch_id)))
+        if batch.status not in _OVER:
+            logger.info("batch %s: %s", batch.id, batch.status)
+            await self.asker.rest(self.poll_s)
+            return shard
+        errors = (batch.errors and batch.errors.data) or []
+        said = "; ".join(f"{error.code}: {error.message}" for error in errors) or batch.status
+        said = self.teacher.scrub(said)
+        if any(error.code == _QUEUE_FULL for error in errors):
+            return await self._queue_again(shard, said)
+        return await self._collect(shard, batch, said)
+
+    async def _queue_again(self, shard: Shard, said: str) -> Shard:
+        """The server's queue took no more; from now on have no more in it than it takes."""
+        self.under_way.discard(shard.id)
+        self.most_under_way = max(1, len(self.under_way))
+        shard = await self._note(replace(shard, state=State.UPLOADED, batch_id=None))
+        if not self.under_way:
+            self.refusals += 1
+            if self.refusals == FRUITLESS:
+                self.stop(
+                    f"a batch of its own was refused {FRUITLESS} times ({said}); make batches "
+                    "smaller with --shard-requests"
+                )
+            self.under_way.add(shard.id)  # no other is tried meanwhile
+            await self.asker.rest(self.poll_s)
+        return shard
+
+    async def _collect(self, shard: Shard, batch: Any, said: str) -> Shard:
         """Note every answer of a batch by its request's key; whatever has none is open again."""
         attempts = self._attempts(shard)
+        endings: list[tuple[int, Ending]] = []
+        # Of lines that are in neither file nobody knows what became of them.
+        charged = batch.status == "completed" or batch.output_file_id is not None
         for file_id in (batch.output_file_id, batch.error_file_id):
             if file_id is None:
                 continue
-            path = self._path(shard).with_suffix(f".{file_id}")
-            await self._patiently(partial(_fetch, file_id=file_id, path=path))
-            endings: list[tuple[int, Ending]] = []
+            path = self._file(shard.id).with_suffix(".answers")
+            try:
+                await self._patiently(partial(_fetch, file_id=file_id, path=path))
+            except CallError as error:
+                if not error.retry:  # it is gone
+                    await self._end(shard, said, endings, attempts.values(), charged=charged)
+                raise
             with path.open("rb") as lines:
                 for line in lines:
                     key, ending = self._read_line(line)
-                    if key in attempts:  # a line may come twice, or be of another shard
-                        attempt, most = attempts.pop(key)
-                        endings.append((attempt, ending))
-                        self._count(ending, most)
-                    if len(endings) == _GROUP:
+                    if key not in attempts:  # a line that comes twice, or cannot be read
+                        continue
+                    if len(endings) == _GROUP:  # the last group is written with the shard's end
                         await self.ledger.end(endings)
                         endings = []
-            await self.ledger.end(endings)
+                    attempt, most_usd = attempts.pop(key)
+                    endings.append((attempt, ending))
+                    self._count(key, ending, most_usd)
             path.unlink()
-        errors = batch.errors.data if batch.errors else []
-        detail = "; ".join(f"{e.code}: {e.message}" for e in errors or []) or batch.status
-        await self._end(shard, self.teacher.scrub(detail), charged=batch.status == "completed")
+        self.refusals = 0
+        return await self._end(shard, said, endings, attempts.values(), charged=charged)
 
     def _read_line(self, line: bytes) -> tuple[bytes, Ending]:
         """The key and the answer of one line; a line that cannot be read has the empty key."""
@@ -252,35 +359,62 @@ class _Batches:
             row = json.loads(line)
             key = bytes.fromhex(row["custom_id"])
             response, error = row.get("response"), row.get("error")
-            if response is None or response["status_code"] != 200:
-                outcome = Outcome.EXPIRED if response is None else Outcome.SERVER_ERROR
-                detail = self.teacher.scrub(json.dumps(error or response["body"])[:300])
+            if response is None:
+                return key, Ending(Outcome.EXPIRED, detail=self._told(error))
+            status = int(response["status_code"])
+            if status != 200:
+                kept = 400 <= status < 500 and status not in (408, 409, 429)
+                outcome = Outcome.REJECTED if kept else Outcome.SERVER_ERROR
+                detail = self._told(error or response["body"])
+                if status in (401, 403, 404, 405):
+                    self.stop(f"{self.teacher.endpoint} refuses to answer: {detail}")
                 return key, Ending(outcome, detail=detail)
             answer = self.teacher.read(_reply(response["body"]))
+        except CallError as error:
+            return key, Ending(error.outcome, usd=None, detail=error.detail)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             logger.warning("a line of a batch cannot be read (%s)", type(error).__name__)
             return b"", Ending(Outcome.MALFORMED)
-        except CallError as error:
-            return key, Ending(error.outcome, usd=None, detail=error.detail)
         return key, Ending(Outcome.ANSWERED, answer, self.price.usd(answer))
 
-    def _count(self, ending: Ending, most_usd: float) -> None:
+    def _told(self, error: Any) -> str:
+        return self.teacher.scrub(json.dumps(error, ensure_ascii=False))[:300]
+
+    def _count(self, key: bytes, ending: Ending, most_usd: float) -> None:
         self.budget.settle(most_usd, ending.usd)
         if ending.outcome is Outcome.ANSWERED:
-            self.answers += 1
+            self.settled += 1
             self.asker.answered()
+            return
+        self.complaint = ending.detail
+        if ending.outcome is Outcome.REJECTED and _RENAMED in ending.detail:
+            self.teacher.abilities[_RENAMED] = True
+        elif ending.outcome is Outcome.REJECTED:
+            self.settled += 1
+            self.rejected.add(key)
 
-    async def _end(self, shard: Shard, detail: str, *, charged: bool = False) -> None:
-        """Close a shard; requests without an answer are open again."""
-        left = self._attempts(shard).values()
-        ending = Ending(Outcome.EXPIRED, usd=None if charged else 0.0, detail=detail)
-        for _, most in left:
-            self.budget.settle(most, ending.usd)
-        statements = [ending_statement(attempt, ending) for attempt, _ in left]
-        await self.ledger.write([*statements, _saving(replace(shard, state="collected"))])
+    async def _end(
+        self,
+        shard: Shard,
+        said: str,
+        endings: Sequence[tuple[int, Ending]] = (),
+        left: Iterable[tuple[int, float]] | None = None,
+        *,
+        charged: bool = False,
+    ) -> Shard:
+        """Close a shard, all at once; requests that are left without an answer are open again."""
+        left = list(self._attempts(shard).values() if left is None else left)
+        nothing = Ending(Outcome.EXPIRED, usd=None if charged else 0.0, detail=said)
+        for _, most_usd in left:
+            self.budget.settle(most_usd, nothing.usd)
         if left:
-            logger.warning("batch %s: %s without an answer (%s)", shard.id, len(left), detail)
-        self._path(shard).unlink(missing_ok=True)
+            self.complaint = said
+            logger.warning("batch %s: %s without an answer (%s)", shard.id, f"{len(left):,}", said)
+        self._file(shard.id).unlink(missing_ok=True)
+        shard = replace(shard, state=State.COLLECTED)
+        ended = [*endings, *((attempt, nothing) for attempt, _ in left)]
+        await self.ledger.write([*(ending_statement(*one) for one in ended), _saving(shard)])
+        return shard
 
     async def _note(self, shard: Shard) -> Shard:
         await self.ledger.write([_saving(shard)])
@@ -306,26 +440,23 @@ class _Batches:
         )
         return {key: (attempt, most) for key, attempt, most in rows}
 
-    def _path(self, shard: Shard) -> Path:
-        return self.folder / f"{NAME}-{shard.id}.jsonl"
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{NAME}-{name}.jsonl"
 
 
 async def _send_file(client: "AsyncOpenAI", path: Path) -> str:
+    # It may have gone through before, without our having heard of it.
+    async for sent in client.files.list(purpose="batch"):
+        if sent.filename == path.name:
+            return sent.id
     with path.open("rb") as file:
         return (await client.files.create(file=(path.name, file), purpose="batch")).id
 
 
-async def _find_file(client: "AsyncOpenAI", name: str) -> str | None:
-    async for file in client.files.list(purpose="batch"):
-        if file.filename == name:
-            return file.id
-    return None
-
-
-async def _create(client: "AsyncOpenAI", shard: Shard) -> Any:
+async def _create_batch(client: "AsyncOpenAI", shard: Shard) -> Any:
     return await client.batches.create(
         input_file_id=str(shard.file_id),
-        endpoint=shard.endpoint,  # type: ignore[arg-type]  # one of _PATHS
+        endpoint=shard.path,  # type: ignore[arg-type]  # one of _PATHS
         completion_window="24h",
         metadata={NAME: shard.id},
     )
@@ -333,7 +464,8 @@ async def _create(client: "AsyncOpenAI", shard: Shard) -> Any:
 
 async def _find_batch(client: "AsyncOpenAI", shard: Shard) -> str | None:
     async for batch in client.batches.list(limit=100):
-        if (batch.metadata or {}).get(NAME) == shard.id:
+        # One that failed was not begun; it may be followed by another of this name.
+        if (batch.metadata or {}).get(NAME) == shard.id and batch.status != "failed":
             return batch.id
     return None
 
@@ -343,27 +475,21 @@ async def _retrieve(client: "AsyncOpenAI", batch_id: str) -> Any:
 
 
 async def _fetch(client: "AsyncOpenAI", file_id: str, path: Path) -> None:
+    import openai
+
     async with client.files.with_streaming_response.content(file_id) as response:
-        with staged(path) as temporary:
-            await response.stream_to_file(temporary)
+        with staged(path) as temporary, temporary.open("wb") as file:
+            try:
+                async for block in response.iter_bytes(1 << 18):
+                    file.write(block)
+            except OSError:  # the disk's
+                raise
+            except Exception as error:  # the client does not wrap what breaks off a stream
+                raise openai.APIConnectionError(request=response.http_request) from error
 
 
-def _shards(ledger: Ledger) -> list[Shard]:
-    """Shards that are not over."""
-    return [
-        Shard(*row)
-        for row in ledger.rows(
-            "SELECT id, state, endpoint, file_id, batch_id FROM shard WHERE state != 'collected'"
-        )
-    ]
-
-
-def _saving(shard: Shard) -> tuple[str, tuple[Any, ...]]:
-    return (
-        "INSERT OR REPLACE INTO shard (id, state, endpoint, file_id, batch_id)"
-        " VALUES (?, ?, ?, ?, ?)",
-        (shard.id, shard.state, shard.endpoint, shard.file_id, shard.batch_id),
-    )
+def _saving(shard: Shard) -> Statement:
+    return ("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(shard))
 
 
 def _reply(body: dict[str, Any]) -> Any:

@@ -26,6 +26,8 @@ PILOT = 20  # answers from which their length is known well enough
 # sentences on their own vary more. Used only where nothing better is at hand.
 _BYTES_PER_TOKEN, _FEWEST_BYTES, _MOST_BYTES = 4.4, 3.5, 5.5
 _LENGTH_DOUBT = (0.7, 1.6)  # another model may write shorter or longer answers than the bundle's
+# Rounding leaves crumbs when what was set aside is taken back in other portions.
+_NOTHING_USD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Price:
         """No answer to `request` can cost more."""
         setup = request.setup
         most_input = setup.most_input_tokens(request.inputs)
-        return (most_input * self.input + setup.sampling.max_tokens * self.output) / 1e6
+        dearest = max(self.input, self.cached_input or 0.0)
+        return (most_input * dearest + setup.sampling.max_tokens * self.output) / 1e6
 
     def in_batch(self) -> "Price":
         """The price through the Batch API."""
@@ -152,7 +155,7 @@ class Budget:
             BudgetReached: it does not fit, and nothing under way will change that.
         """
         while not self._fits(most_usd):
-            if self._held <= 0:
+            if self._held < _NOTHING_USD:
                 raise BudgetReached
             self._changed.clear()
             await self._changed.wait()

@@ -126,11 +126,14 @@ def export(
                 rejected.write(json.dumps(_rejection(judged), ensure_ascii=False) + "\n")
 
     with staged(rejected_path(output)) as temporary, temporary.open("w", encoding="utf-8") as file:
-        if write_triplets(output, triplets(file)) == 0:
-            raise SimgptError(
-                f"{output}: no answer of {result.count():,} became a triplet; "
-                + ", ".join(f"{n:,} {name}" for name, n in _totals(result).most_common(4))
-            )
+        written = write_triplets(output, triplets(file))
+    if not written:
+        output.unlink()
+        raise SimgptError(
+            f"{output}: no answer of {result.count():,} became a triplet ("
+            + ", ".join(f"{count:,} {name}" for name, count in _totals(result).most_common(4))
+            + f"); {rejected_path(output)} has them all"
+        )
     return result
 
 

@@ -77,7 +77,8 @@ CREATE TABLE ability (
 CREATE TABLE shard (
     id TEXT PRIMARY KEY,
     state TEXT NOT NULL,
-    endpoint TEXT NOT NULL,
+    endpoint TEXT NOT NULL, model TEXT NOT NULL,
+    path TEXT NOT NULL,             -- of the interface that its requests go to
     file_id TEXT, batch_id TEXT     -- the server's names
 );
 """
@@ -225,10 +226,12 @@ class Ledger:
         with _telling(self.path):
             return self._reader.execute(sql, values).fetchall()
 
-    def in_batches(self) -> int:
-        """Requests that are on their way in a batch."""
+    def in_batches(self, endpoint: str, model: str) -> int:
+        """Requests to a model that are on their way in a batch."""
         (count,) = self.rows(
-            "SELECT count(*) FROM attempt WHERE outcome = 'in flight' AND batch NOT NULL"
+            "SELECT count(*) FROM attempt JOIN shard ON batch = shard.id"
+            " WHERE outcome = 'in flight' AND endpoint = ? AND shard.model = ?",
+            (endpoint, model),
         )[0]
         return int(count)
 

@@ -47,8 +47,8 @@ def serve(*, port: int = 8080, slots: int = SLOTS, slot_tokens: int = SLOT_TOKEN
         port: On the loopback interface, which other machines cannot reach; 0 picks a free one.
         slots: Requests answered at a time, best met by as many clients' requests in flight. They
             share each pass through the weights, which is what takes the time; further ones queue.
-        slot_tokens: Context of prompt and answer for each slot. The bundled prompts take about
-            550 tokens and an answer 30.
+        slot_tokens: Context for each slot's prompt and answer; the slots share the sum. The bundled
+            prompts take about 550 tokens and an answer 30.
 
     Raises:
         SimgptError: a package is missing or damaged, the cache cannot be written, the port is in
@@ -144,6 +144,8 @@ def _running(
         # A session of its own, so that Ctrl-C reaches this process alone.
         server = subprocess.Popen(  # noqa: S603
             [sys.executable, "-c", _CHILD, str(model), str(port), str(slots), str(slot_tokens)],
+            # Threads that spin while they wait crawl when another process wants their core.
+            env={"OMP_WAIT_POLICY": "passive", **os.environ},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -176,7 +176,7 @@ def read_prompt(path: Path, places: tuple[str, ...] = SENTENCE) -> Prompt:
         ]
     )
     return _prompt(
-        path.stem,
+        path,
         head,
         tuple(
             _example(example, f"{path}: examples, number {number}")
@@ -188,7 +188,7 @@ def read_prompt(path: Path, places: tuple[str, ...] = SENTENCE) -> Prompt:
 
 
 def _prompt(
-    name: str, head: str, examples: tuple[Example, ...], form: AnswerForm, layout: Layout
+    path: Path, head: str, examples: tuple[Example, ...], form: AnswerForm, layout: Layout
 ) -> Prompt:
     write = json_answer_text if form is AnswerForm.JSON else answer_text
     asked = [(example.sentence, write(example.similar, example.dissimilar)) for example in examples]
@@ -201,9 +201,9 @@ def _prompt(
         turns.append(("user", "Input: {sentence}"))
     text = "\n\n".join([*blocks, "Input: {sentence}\nOutput:"])
     if text.count("{sentence}") != 1:
-        raise SimgptError(f"{name}: only the place for the sentence may be written {{sentence}}")
+        raise SimgptError(f"{path}: only the place for the sentence may be written {{sentence}}")
     return Prompt(
-        name=name,
+        name=path.stem,
         text=text,
         turns=tuple(turns),
         answer=form,

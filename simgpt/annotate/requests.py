@@ -50,6 +50,9 @@ class Sampling:
         ):
             if not holds:
                 raise SimgptError(f"{name} is {getattr(self, name)!r}; it must be {legal}")
+        for name in ("temperature", "top_p"):  # 0 and 0.0 are equal, and so must be their keys
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, float(getattr(self, name)))
 
     def given(self) -> dict[str, Any]:
         """The settings that are not left to the server."""

@@ -74,6 +74,7 @@ class Asking:
             ("concurrency", "1 or more", self.concurrency >= 1),
             ("limit", "0 or more", self.limit is None or self.limit >= 0),
             ("shard_requests", "from 1 to 50,000", 1 <= self.shard_requests <= 50_000),
+            ("poll_s", "above 0", self.poll_s > 0),
         ):
             if not holds:
                 raise SimgptError(f"{name} is {getattr(self, name)!r}; it must be {legal}")
@@ -161,13 +162,16 @@ def ask(task: Iterable[Asked], teacher: Teacher, ledger: Ledger, asking: Asking)
         Interrupted: something stopped it before the end, or some requests found no answer.
     """
     found = survey(task, ledger)
-    if not asking.batch and (waiting := ledger.in_batches()):
+    if asking.limit == 0:
+        return found
+    waiting = ledger.in_batches(teacher.endpoint, teacher.model)
+    if waiting and not asking.batch:
         raise SimgptError(
             f"{ledger.path}: {waiting:,} requests are in batches under way; add --batch to wait "
             "for them"
         )
-    to_ask = found.open if asking.limit is None else min(found.open, asking.limit)
-    if to_ask == 0 and not ledger.in_batches():
+    to_ask = waiting + (found.open if asking.limit is None else min(found.open, asking.limit))
+    if to_ask == 0:
         return found
     stop = Stop()
     budget = Budget(asking.budget_usd, ledger.spent_usd())
@@ -177,10 +181,12 @@ def ask(task: Iterable[Asked], teacher: Teacher, ledger: Ledger, asking: Asking)
     if asker.given_up and asking.limit is None:
         stop(f"{asker.given_up:,} requests found no answer")
     if stop:
-        raise Interrupted(
+        error = Interrupted(
             f"stopped: {stop.reason}. What was answered is kept in {ledger.path}; run the same "
             "command to go on, or add --limit 0 to write what is there"
         )
+        error.exit_status = 130 if stop.by_signal else 1  # as a shell reports Ctrl-C
+        raise error
     return found
 
 

@@ -24,8 +24,12 @@ from simgpt.files import read_jsonl, staged
 LOWEST, HIGHEST = 0.0, 5.0  # the STS scale
 
 # The first number that stands alone. "4/5" is 4 of 5; in "Score (0-5): 3" it is the 3.
-_SCALE = re.compile(r"\(?\b0\s*(?:-|–|to)\s*5\b\)?|(?<=\d)\s*(?:/|out of)\s*5\b", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<![\w.,-])-?\d+(?:[.,]\d+)?(?!\w|[.,]\d)")
+_SCALE = re.compile(
+    r"\(?\b[01]\s*(?:-|–|to|and)\s*5\b\)?|(?<=\d)\s*(?:/|(?:out )?of)\s*5\b", re.IGNORECASE
+)
+_NUMBER = re.compile(r"(?<![\w.,−-])-?\d+(?:[.,]\d+)?(?!\w|[.,]\d)")
+# "3 or 4" is no score, and "4/10" is one on another scale.
+_MORE = re.compile(r"\s*(?:[-–/]|to|or|and|(?:out )?of)\s*\d", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -120,9 +124,10 @@ def score_pairs(
 
 
 def parse_score(text: str) -> float | None:
-    """The score in an answer: a number from 0 to 5; None where there is none."""
-    found = _NUMBER.search(_SCALE.sub(" ", text))
-    if found is None:
+    """The score in an answer: a number from 0 to 5; None where there is none or not just one."""
+    plain = _SCALE.sub(" ", text)
+    found = _NUMBER.search(plain)
+    if found is None or _MORE.match(plain, found.end()):
         return None
     score = float(found[0].replace(",", "."))
     return score if LOWEST <= score <= HIGHEST else None

@@ -57,8 +57,11 @@ def status(path: Path) -> dict[str, Any]:
         job: dict[str, Any] = {}
         if jobs:
             started, ended, wanted, had = jobs[0]
-            ((done,),) = rows(
-                "SELECT count(*) FROM attempt WHERE outcome = 'answered' AND started >= ?", started
+            ((done,),) = rows(  # without the small calls that find out what a server can do
+                "SELECT count(*) FROM attempt JOIN request ON request = request.id"
+                " JOIN setup ON setup = setup.id WHERE outcome = 'answered' AND started >= ?"
+                " AND prompt_name NOT LIKE 'probe.%'",
+                started,
             )
             left = max(0, wanted - had - done)
             job = {

@@ -95,7 +95,11 @@ def read_summary(output: Path) -> dict[str, Any]:
     if not path.is_file():
         raise SimgptError(f"{path}: no such file; `simgpt annotate` writes it beside the triplets")
     summary: dict[str, Any] = read_json(path)
-    if hashes(output) != summary.get("files"):
+    try:
+        same = hashes(output) == summary.get("files")
+    except FileNotFoundError:
+        same = False
+    if not same:
         raise SimgptError(f"{path}: the triplets beside it have changed since; annotate again")
     return summary
 

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.prompting import Prompt, load_prompt
 from simgpt.annotate.requests import Api, Request, Sampling, Setup
+from simgpt.errors import SimgptError
 
 # The broadest of the prompts, for sentences that do not say what kind they are.
 DEFAULT_SOURCE = "multi_genre"
@@ -64,6 +65,14 @@ class Task:
     variant: str = ""
     sampling: Sampling = field(default_factory=Sampling)
     api: Api = Api.CHAT
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if self.prompt is not None and self.variant:
+            raise SimgptError(
+                f"variant is {self.variant!r}, which is one of the bundled prompts, but there is "
+                f"the prompt {self.prompt.name!r} for all sentences; give one of the two"
+            )
 
     def __iter__(self) -> Iterator[Asked]:
         setups: dict[str, Setup] = {}

@@ -56,8 +56,10 @@ class Throttle:
                 self._last_cut = now
         free = max(1, int(self.limit)) - self._active
         while self._waiting and free > 0:
-            self._waiting.popleft().set_result(None)
-            free -= 1
+            place = self._waiting.popleft()
+            if not place.done():  # who waited for it may have been cancelled
+                place.set_result(None)
+                free -= 1
 
 
 def wait_before(attempt: int) -> float:
