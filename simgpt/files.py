@@ -115,7 +115,18 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise SimgptError(f"{path}, line {line}: not valid JSON ({error.msg})") from error
         if not isinstance(row, dict):
             raise SimgptError(f"{path}, line {line}: not a JSON object")
+        if "\\ud" in text.lower() and not _is_text(row):
+            raise SimgptError(f"{path}, line {line}: holds half a character (\\ud8.. on its own)")
         yield line, row
+
+
+def _is_text(content: Any) -> bool:
+    """Can it be written as UTF-8? JSON's escapes can name halves of characters."""
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_csv(path: Path, *, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:

@@ -110,3 +110,12 @@ def test_hashes_are_those_of_the_concatenated_files(tmp_path):
     first.write_bytes(b"ab")
     second.write_bytes(b"c")
     assert sha256_of(first, second) == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_half_a_character_in_json_is_named_and_a_whole_one_read(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"a": "whole \\ud83d\\ude00"}\n{"a": "half \\ud83d"}\n')
+    rows = read_jsonl(path)
+    assert next(rows) == (1, {"a": "whole \U0001f600"})
+    with pytest.raises(SimgptError, match="line 2: holds half a character"):
+        next(rows)

@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 
 from simgpt.annotate.cost import Budget, BudgetReached, Price
 from simgpt.annotate.ledger import UNKNOWN_COST, Ending, Ledger, Outcome
+from simgpt.annotate.progress import span
 from simgpt.annotate.prompting import Prompt
 from simgpt.annotate.requests import Answer, Api, Request, Setup
 from simgpt.annotate.teachers import CallError, Teacher
 from simgpt.annotate.throttle import Throttle, wait_before
 
 ATTEMPTS = 8  # at one request in one run; the next run tries again
+LONGEST_WAIT_S = 900.0  # a server that wants to be left alone for longer ends the run
 
 Call = Callable[[Request], Awaitable[Answer]]
 _Result = TypeVar("_Result")
@@ -63,7 +65,7 @@ class Asker:
     given_up: int = 0
 
     def __post_init__(self) -> None:
-        self._throttle = Throttle(self.concurrency)
+        self._throttle = Throttle(self.concurrency, lambda: bool(self.stop))
         self._failures_in_a_row = 0
 
     async def ask_all(self, requests: Iterator[Request]) -> None:
@@ -165,6 +167,8 @@ class Asker:
         self._failures_in_a_row += 1
         if error.fatal:
             self.stop(f"{self.teacher.endpoint} refuses to answer: {error.detail}")
+        elif (wait := error.retry_after_s or 0.0) > LONGEST_WAIT_S:
+            self.stop(f"{self.teacher.endpoint} asks to be left alone for {span(wait)}")
         elif self._failures_in_a_row >= ATTEMPTS * self.concurrency:
             self.stop(
                 f"{self.teacher.endpoint} has failed {self._failures_in_a_row} times in a row, "

@@ -230,8 +230,9 @@ def estimate(setups: Sequence[tuple[Setup, int, int]], price: Price, ledger: Led
     for setup, count, size in setups:
         usage = ledger.usage(setup)
         if len(usage) >= PILOT:
-            inputs += _predicted([tokens for tokens, _ in usage], count)
-            outputs += _predicted([tokens for _, tokens in usage], count)
+            sizes = [of for of, _, _ in usage]
+            inputs += _predicted(sizes, [tokens for _, tokens, _ in usage], count, size)
+            outputs += _predicted(sizes, [tokens for _, _, tokens in usage], count, size)
             bases.append(f"{setup.prompt.name}: {len(usage)} answers in the ledger")
             continue
         counted, how = _input_tokens(setup, count, size)
@@ -252,14 +253,29 @@ def estimate(setups: Sequence[tuple[Setup, int, int]], price: Price, ledger: Led
     )
 
 
-def _predicted(sample: Sequence[int], count: int) -> Interval:
-    """95% prediction interval for the sum of `count` more draws like those in `sample`."""
+def _predicted(sizes: Sequence[int], tokens: Sequence[int], count: int, size: int) -> Interval:
+    """95% prediction interval for the tokens of `count` more requests, about `size` bytes in all.
+
+    A pilot is seldom a fair sample: it takes the first sentences, which may be shorter than the
+    rest. So tokens y are predicted from bytes x by least squares, y = a + b x, over the pilot's n
+    answers; with S = sum of (x - mean x)^2 and s^2 the residuals' variance, the total of m more has
+    the variance s^2 (m + m^2 / n + m^2 (mean of the new x - mean x)^2 / S).
+    """
     from scipy.stats import t
 
-    mean, n = statistics.fmean(sample), len(sample)
-    spread = statistics.stdev(sample) * math.sqrt(count + count * count / n)
-    half = float(t.ppf(0.975, n - 1)) * spread
-    return Interval(max(0.0, count * mean - half), count * mean, count * mean + half)
+    n, mean_x, mean_y = len(sizes), statistics.fmean(sizes), statistics.fmean(tokens)
+    square = sum((x - mean_x) ** 2 for x in sizes)
+    slope = (
+        sum((x - mean_x) * y for x, y in zip(sizes, tokens, strict=True)) / square if square else 0
+    )
+    residuals = [y - mean_y - slope * (x - mean_x) for x, y in zip(sizes, tokens, strict=True)]
+    freedom = n - 2 if square else n - 1
+    variance = sum(residual**2 for residual in residuals) / freedom
+    away = size / count - mean_x
+    middle = count * (mean_y + slope * away)
+    factor = count + count**2 / n + (count**2 * away**2 / square if square else 0)
+    half = float(t.ppf(0.975, freedom)) * math.sqrt(variance * factor)
+    return Interval(max(0.0, middle - half), middle, middle + half)
 
 
 def _input_tokens(setup: Setup, count: int, size: int) -> tuple[Interval, str]:

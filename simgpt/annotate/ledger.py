@@ -242,15 +242,19 @@ class Ledger:
         ).fetchone()
         return float(usd)
 
-    def usage(self, setup: Setup) -> list[tuple[int, int]]:
-        """Tokens of prompt and answer of the setup's newest answers, 1,000 at most."""
-        return self._reader.execute(
-            "SELECT input_tokens, output_tokens FROM attempt JOIN request ON request = request.id"
-            " JOIN setup ON setup = setup.id WHERE hash = ? AND outcome = 'answered'"
-            " AND input_tokens NOT NULL AND output_tokens NOT NULL ORDER BY attempt.id DESC"
-            " LIMIT 1000",
+    def usage(self, setup: Setup) -> list[tuple[int, int, int]]:
+        """Bytes asked about, tokens in and tokens out of the setup's newest answers (1,000)."""
+        rows = self.rows(
+            "SELECT inputs, input_tokens, output_tokens FROM attempt JOIN request"
+            " ON request = request.id JOIN setup ON setup = setup.id WHERE hash = ?"
+            " AND outcome = 'answered' AND input_tokens NOT NULL AND output_tokens NOT NULL"
+            " ORDER BY attempt.id DESC LIMIT 1000",
             (setup.hash,),
-        ).fetchall()
+        )
+        return [
+            (sum(len(text.encode()) for text in json.loads(inputs)), tokens_in, tokens_out)
+            for inputs, tokens_in, tokens_out in rows
+        ]
 
     def totals(self, setups: Sequence[Setup]) -> dict[str, Any]:
         """Attempts, tokens, dollars, models and times of all that was asked in these ways."""

@@ -165,18 +165,18 @@ def _check_port(port: int) -> None:
     try:
         socket.create_server((HOST, port)).close()
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
         raise SimgptError(
-            f"port {port} cannot be used ({error.strerror}); choose another, or 0 for a free one"
+            f"port {port} cannot be used ({reason}); choose another, or 0 for a free one"
         ) from error
 
 
 def _address(server: subprocess.Popen[str], log: IO[bytes]) -> str:
     """What the server prints once it is ready."""
-    assert server.stdout is not None  # noqa: S101 - a pipe was asked for
     alarm = threading.Timer(_START_S, server.kill)
     alarm.start()
     try:
-        address = server.stdout.readline().strip()
+        address = server.stdout.readline().strip() if server.stdout else ""
     finally:
         alarm.cancel()
     if address:

@@ -81,22 +81,23 @@ class Asking:
 
 
 def survey(task: Iterable[Asked], ledger: Ledger) -> Survey:
-    """Count what is wanted and what is still open."""
-    wanted = 0
+    """Count what is wanted and what is still open; what comes twice counts once."""
+    seen: set[int] = set()
     setups: dict[str, Setup] = {}
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     for chunk in chunks(task, CHUNK):
         there = ledger.answered([asked.key for asked in chunk])
-        wanted += len(chunk)
         for asked in chunk:
-            if asked.key not in there:
+            short = int.from_bytes(asked.key[:8])
+            if asked.key not in there and short not in seen:
                 name = asked.setup.hash
                 setups[name] = asked.setup
                 counts[name] += 1
                 sizes[name] += sum(len(text.encode()) for text in asked.inputs)
+            seen.add(short)
     by_setup = [(setup, counts[name], sizes[name]) for name, setup in setups.items()]
-    return Survey(wanted, counts.total(), by_setup)
+    return Survey(len(seen), counts.total(), by_setup)
 
 
 def dry_run(task: Iterable[Asked], ledger: Path, price: Price) -> tuple[Survey, Estimate]:

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections import deque
+from collections.abc import Callable
 
 from simgpt.annotate.ledger import Outcome
 from simgpt.annotate.teachers import CallError
@@ -21,9 +22,10 @@ class Throttle:
     holds for every call.
     """
 
-    def __init__(self, most: int) -> None:
-        """At most `most` calls at once."""
+    def __init__(self, most: int, stopped: Callable[[], bool] = lambda: False) -> None:
+        """At most `most` calls at once; a wait ends early when `stopped` says so."""
         self.most = most
+        self._stopped = stopped
         self.limit = float(most)
         self._active = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -37,8 +39,8 @@ class Throttle:
             self._waiting.append(place)
             await place
         self._active += 1
-        while (wait := self._closed_until - time.monotonic()) > 0:
-            await asyncio.sleep(wait)
+        while (wait := self._closed_until - time.monotonic()) > 0 and not self._stopped():
+            await asyncio.sleep(min(wait, 0.5))
         return time.monotonic()
 
     def leave(self, entered: float, error: CallError | None = None) -> None:

@@ -312,7 +312,7 @@ def setup_of(prompt=OWN, model="no-tokeniser-knows-me", **sampling):
 
 
 def test_a_pilot_with_no_spread_predicts_exactly():
-    found = estimate([(setup_of(), 1000, 9)], Price(2.0, 10.0), Pilot([(500, 40)] * PILOT))
+    found = estimate([(setup_of(), 1000, 9000)], Price(2.0, 10.0), Pilot([(9, 500, 40)] * PILOT))
     for interval, expected in (
         (found.input_tokens, 500_000),
         (found.output_tokens, 40_000),
@@ -326,11 +326,20 @@ def test_a_pilot_with_no_spread_predicts_exactly():
 def test_the_interval_is_that_of_a_sum_of_further_draws():
     # Mean 30, standard deviation sqrt(2000 / 19); t(0.975, 19) = 2.0930; 80 more draws:
     # half = 2.0930 * 10.2598 * sqrt(80 + 80 * 80 / 20) = 429.5
-    usage = [(100, 20), (100, 40)] * 10
-    found = estimate([(setup_of(), 80, 9)], FREE, Pilot(usage)).output_tokens
+    usage = [(9, 100, 20), (9, 100, 40)] * 10
+    found = estimate([(setup_of(), 80, 720)], FREE, Pilot(usage)).output_tokens
     assert found.middle == 2400
     assert found.high - found.middle == pytest.approx(429.5, abs=0.1)
     assert found.middle - found.low == pytest.approx(429.5, abs=0.1)
+
+
+def test_a_pilot_of_the_shorter_sentences_predicts_the_longer_ones():
+    # Exactly 100 tokens and one for each two bytes; the pilot has 10 to 29 bytes, the rest 60.
+    usage = [(size, 100 + size // 2, size // 2) for size in range(10, 50, 2)]
+    found = estimate([(setup_of(), 10, 600)], FREE, Pilot(usage))
+    assert found.input_tokens.middle == pytest.approx(1300)
+    assert found.output_tokens.middle == pytest.approx(300)
+    assert found.output_tokens.high - found.output_tokens.low == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("count", [50, 2000])
@@ -340,17 +349,20 @@ def test_the_interval_holds_the_true_total_95_times_in_a_hundred(count):
     rng = np.random.default_rng(count)
     hits = 0
     for _ in range(300):
-        lengths = rng.gamma(9, 5, size=30 + count).astype(int) + 1  # skewed, as lengths are
-        pilot = [(100, int(tokens)) for tokens in lengths[:30]]
-        found = estimate([(setup_of(), count, 9)], Price(0.0, 1.0), Pilot(pilot))
-        hits += found.usd.low * 1e6 <= lengths[30:].sum() <= found.usd.high * 1e6
+        sizes = rng.integers(20, 90, size=30 + count)
+        sizes[:30] = rng.integers(20, 60, size=30)  # the pilot's sentences are shorter
+        tokens = (5 + sizes / 4 + rng.gamma(9, 1, size=30 + count)).astype(int)  # skewed
+        pilot = [(int(x), 100, int(y)) for x, y in zip(sizes[:30], tokens[:30], strict=True)]
+        rest = (setup_of(), count, int(sizes[30:].sum()))
+        found = estimate([rest], Price(0.0, 1.0), Pilot(pilot))
+        hits += found.usd.low * 1e6 <= tokens[30:].sum() <= found.usd.high * 1e6
     assert 0.91 <= hits / 300 <= 0.99
 
 
 def test_estimates_of_several_setups_add_up():
     one, other = setup_of(), setup_of(load_prompt("captions"))
-    ledger = SimpleNamespace(usage=lambda s: [(10, 1) if s is one else (100, 2)] * PILOT)
-    found = estimate([(one, 5, 9), (other, 7, 9)], Price(1.0, 1.0), ledger)
+    ledger = SimpleNamespace(usage=lambda s: [(9, 10, 1) if s is one else (9, 100, 2)] * PILOT)
+    found = estimate([(one, 5, 45), (other, 7, 63)], Price(1.0, 1.0), ledger)
     assert (found.requests, found.input_tokens.middle, found.output_tokens.middle) == (12, 750, 19)
     assert found.basis == "own: 20 answers in the ledger; captions: 20 answers in the ledger"
 
@@ -361,7 +373,7 @@ def test_nothing_to_ask_costs_nothing():
 
 
 def test_too_few_answers_are_no_pilot():
-    usage = [(500, 40 + n % 5) for n in range(PILOT)]
+    usage = [(40, 500, 40 + n % 5) for n in range(PILOT)]
     sure = estimate([(setup_of(), 100, 4000)], PRICE, Pilot(usage))
     unsure = estimate([(setup_of(), 100, 4000)], PRICE, Pilot(usage[1:]))
     assert "20 answers in the ledger" in sure.basis
