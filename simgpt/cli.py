@@ -144,6 +144,33 @@ def import_triplets(
         typer.echo(f"{label}: {count:,}")
 
 
+@triplets_app.command("report")
+def report_triplets(
+    triplets: Annotated[Path, typer.Argument(help="A file that `simgpt annotate` wrote.")],
+) -> None:
+    """Say what became of the sentences: triplets kept, unusable answers, the audit's verdicts."""
+    from simgpt.annotate import outcome_rows, read_summary, verdict_rows
+    from simgpt.annotate.statistics import openings
+    from simgpt.triplets import read_triplets
+
+    summary = read_summary(triplets)
+    for title, rows in (
+        ("What became of the sentences", outcome_rows(summary)),
+        ("Verdicts of the audit; a triplet may have several", verdict_rows(summary)),
+        (
+            "Partners that open with their sentence's first two words",
+            openings(read_triplets(triplets), "source"),
+        ),
+    ):
+        if rows:
+            table = Table(*rows[0], title=title, box=None, title_justify="left")
+            for row in rows:
+                table.add_row(
+                    *(f"{v:.1f}" if isinstance(v, float) else str(v) for v in row.values())
+                )
+            Console().print(table)
+
+
 @app.command()
 def book(profile: Profile = "smoke") -> None:
     """Execute the notebooks and build the Jupyter Book into _build/html."""

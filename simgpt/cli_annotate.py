@@ -221,7 +221,7 @@ def serve(
     """Serve a small language model on this machine, to annotate without account or key."""
     from simgpt.annotate.local_llm import serve_until_interrupted
 
-    serve_until_interrupted(port)
+    serve_until_interrupted(port, say=typer.echo)
 
 
 class _Sentences:

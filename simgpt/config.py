@@ -59,6 +59,8 @@ class RunConfig:
         selector: Development set that picks the checkpoint: `bundled` or `stsb_dev`.
         benchmarks: `auto`, `bundled` (the development pairs; no benchmark), or a folder in
             SentEval's layout.
+        teacher: Model that the live cell of the chapter on annotation asks, where OPENAI_API_KEY or
+            OPENAI_BASE_URL is set; without them nobody is asked.
         seed: Seeds sampling, data order and dropout.
     """
 
@@ -78,6 +80,7 @@ class RunConfig:
     evals_per_epoch: int = 4
     selector: Selector = Selector.BUNDLED
     benchmarks: str = "auto"
+    teacher: str = "gpt-4o-mini"
     seed: int = 1
 
     def __post_init__(self) -> None:

@@ -300,8 +300,8 @@ class _Batches:
             await self.asker.rest(self.poll_s)
             return shard
         errors = (batch.errors and batch.errors.data) or []
-        said = "; ".join(f"{error.code}: {error.message}" for error in errors) or batch.status
-        said = self.teacher.scrub(said)
+        said = "; ".join(f"{error.code}: {error.message}" for error in errors)
+        said = self.teacher.scrub(said) or f"no line in the files of a batch that is {batch.status}"
         if any(error.code == _QUEUE_FULL for error in errors):
             return await self._queue_again(shard, said)
         return await self._collect(shard, batch, said)
@@ -315,8 +315,8 @@ class _Batches:
             self.refusals += 1
             if self.refusals == FRUITLESS:
                 self.stop(
-                    f"a batch of its own was refused {FRUITLESS} times ({said}); make batches "
-                    "smaller with --shard-requests"
+                    f"batches were refused {FRUITLESS} times with no other under way ({said}); "
+                    "make them smaller with --shard-requests"
                 )
             self.under_way.add(shard.id)  # no other is tried meanwhile
             await self.asker.rest(self.poll_s)

@@ -9,6 +9,7 @@ from simgpt.annotate.audit import Verdict
 from simgpt.annotate.export import KEPT, UNANSWERED, Yield, hashes
 from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.statistics import Row, markdown_table
+from simgpt.environment import git_state
 from simgpt.errors import SimgptError
 from simgpt.files import read_json
 from simgpt.version import __version__
@@ -63,6 +64,7 @@ def summarise(output: Path, result: Yield, ledger: Ledger, mark: str) -> dict[st
     setups = sorted(result.setups.values(), key=lambda setup: setup.prompt.name)
     return {
         "simgpt": __version__,
+        "git": git_state(),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "mark": mark,
         "files": hashes(output),

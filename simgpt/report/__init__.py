@@ -1,7 +1,13 @@
 """Read the committed results; make the tables, figures and facts that the book shows."""
 
 from simgpt.report.figures import figure_style
-from simgpt.report.inline import score_table, scored_on, subset_scatter, training_curves
+from simgpt.report.inline import (
+    score_table,
+    scored_on,
+    subset_scatter,
+    training_curves,
+    yield_bars,
+)
 from simgpt.report.results import Measured, headline, load_measured, load_paper
 
 __all__ = [
@@ -14,4 +20,5 @@ __all__ = [
     "scored_on",
     "subset_scatter",
     "training_curves",
+    "yield_bars",
 ]
