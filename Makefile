@@ -17,10 +17,10 @@ ifneq ($(PYTHON),)
 READY := $(READY)-$(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 endif
 
-.PHONY: help setup book test lint clean
+.PHONY: help setup book test lint local-llm clean
 
 help:  ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 	@echo; sed -n 's/^#   //p' Makefile
 
 book: $(READY)  ## run the notebooks and build the book into _build/html
@@ -36,6 +36,9 @@ lint: $(READY)  ## style, formatting, types, and notebook pairs in step
 	$(BIN)/simgpt notebooks check
 
 setup: $(READY)  ## make .venv and install the pinned packages (the others do this first)
+
+local-llm: $(READY)  ## add a small language model and its server (300 MB)
+	@KEY=$(KEY) LOCAL_LLM=1 sh .ci/setup
 
 $(READY):
 	@KEY=$(KEY) sh .ci/setup

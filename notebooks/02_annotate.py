@@ -66,77 +66,237 @@ print(*(textwrap.fill(line, 92) for line in prompt.render(first.sentence).split(
 # The note is there because a lazy teacher has two shortcuts: to swap a word for a synonym, and to put
 # in a "not". Both would teach the encoder something cheaper than meaning.
 #
-# A prompt's *hash* stands in for its text wherever annotations are kept, so one can tell which prompt
-# an answer belongs to:
-
-# %%
-prompt.hash
-
-# %% [markdown]
-# ## The teacher
-#
-# A teacher is anything that takes a prompt and gives back text. The one on this page is the
-# **recorded** teacher: it replays annotations that a language model wrote before, costs nothing and
-# needs no network. It knows the sentences of the bundle and no others; asked about a new one, it says
-# so. This is its raw answer:
-
-# %%
-from simgpt.annotate import RecordedTeacher
-
-teacher = RecordedTeacher(triplets_path(cfg))
-print(teacher.answer(prompt.render(first.sentence), first.sentence))
-
-# %% [markdown]
-# A parser takes the two sentences out of it:
-
-# %%
-from simgpt.annotate import AnswerError, parse_answer
-
-parse_answer(teacher.answer(prompt.render(first.sentence), first.sentence))
-
-# %% [markdown]
-# The parser is strict. It does not guess at an answer in another form, because a wrong guess would
-# end up in the training data without anyone noticing:
-
-# %%
-try:
-    parse_answer("1. Machines bring in the crop after dark.")
-except AnswerError as _error:
-    print(_error)
-
-# %% [markdown]
-# ## Annotate
-#
-# All together now: for each sentence of this run, render the prompt of its kind, ask, parse and
-# check. An answer that cannot be used is kept with the reason.
+# The paper reports that its results hardly depend on the prompt. Whether that holds for a weak
+# teacher can be tried: each prompt comes in four *variants*. `brief` says as little as possible,
+# with other examples; `rater` puts the task in terms of the STS scale; `turns` sends the examples as
+# a conversation; `json` asks for a JSON object, and servers that can are made to give one. A prompt's
+# *hash* stands in for its text wherever annotations are kept, so one can tell which prompt an answer
+# belongs to:
 
 # %%
 import pandas as pd
 
-from simgpt.annotate import annotate
+from simgpt.annotate import prompt_names
+
+prompts = [load_prompt(name) for name in prompt_names()]
+pd.DataFrame(
+    {
+        "hash": [prompt.hash[:8] for prompt in prompts],
+        "examples": [len(prompt.examples) for prompt in prompts],
+        "characters": [len(prompt.text) for prompt in prompts],
+        "answer": [str(prompt.answer) for prompt in prompts],
+    },
+    index=pd.Index([prompt.name for prompt in prompts], name="prompt"),
+)
+
+# %% [markdown]
+# A prompt of your own is a file like these, or a text file with `{sentence}` in it; the text files
+# that the paper's authors released work as they are (`simgpt annotate ... --prompt FILE`).
+#
+# ## The teacher
+#
+# A teacher is anything that answers a prompt. The one on this page is the **recorded** teacher: it
+# replays annotations that a language model wrote before, costs nothing and needs no network. It knows
+# the sentences of the bundle and no others; asked about a new one, it says so.
+#
+# The other is **any model behind the OpenAI protocol**: OpenAI's own, or one that vLLM, Ollama or
+# llama.cpp serves on a machine of yours. Both go through the same steps, and the first of these is a
+# book-keeper.
+#
+# ## The ledger
+#
+# Answers are paid for, and a run over hundreds of thousands of sentences will be interrupted. So
+# every call is noted in a *ledger*, a database file, before it is made, and its answer before the
+# next call takes its place. What was asked is found again by its *key*, a hash $k$ of everything that
+# decides an answer:
+#
+# $$ k = \operatorname{SHA256}(\text{endpoint}, \text{model}, \text{prompt}, \text{sampling}, \text{sentence}). $$
+#
+# Asking the same thing once more costs nothing. A run that was killed goes on where it was, and loses
+# at most the answers that were on their way. And since the ledger keeps answers raw, a better parser
+# can read them again for nothing.
+#
+# All together now: for each sentence of this run, render the prompt of its kind, ask, note, parse and
+# check.
+
+# %%
+from pathlib import Path
+
+from simgpt.annotate import RecordedTeacher, Task, annotate
 from simgpt.sentences import SourceSentence
 
-annotated = annotate((SourceSentence(t.sentence, t.source) for t in bundle), teacher)
+teacher = RecordedTeacher(triplets_path(cfg))
+folder = Path("runs") / cfg.run_name / "annotation"
+task = Task(
+    sentences=[SourceSentence(t.sentence, t.source) for t in bundle],
+    endpoint=teacher.endpoint,
+    model=teacher.model,
+)
+summary = annotate(task, teacher, output=folder / "triplets.jsonl", ledger=folder / "ledger.sqlite")
 pd.Series(
-    {
-        "sentences": len(bundle),
-        "triplets": len(annotated.triplets),
-        "failures": len(annotated.failures),
-        "same as recorded": len({t.id for t in annotated.triplets} & {t.id for t in bundle}),
-    },
-    name="count",
+    {name: summary[name] for name in ("sentences", "triplets", "attempts", "usd")}, name="count"
 ).to_frame()
 
 # %% [markdown]
+# From the command line, with a live model:
+#
+# ```bash
+# export OPENAI_API_KEY=...
+# simgpt annotate sentences.txt --source captions --model gpt-4o-mini --dry-run
+# simgpt annotate sentences.txt --source captions --model gpt-4o-mini \
+#     --budget-usd 5 --output triplets.jsonl
+# simgpt annotate status
+# ```
+#
+# `--dry-run` tells what it would cost before anything is spent, `--budget-usd` makes sure that it
+# costs no more, and `status` says how far a run is. Without any account, `simgpt annotate serve`
+# starts a very small model on your own machine (`pip install "simgpt[local-llm]"`); what such a
+# teacher is worth is the subject of {doc}`another page <../book/teacher>`.
+#
 # A few triplets of each kind, side by side. Read them as a rater would: does the second text say the
 # same as the first, and the third something else?
 
 # %%
+from simgpt.triplets import read_triplets
+
+annotated = list(read_triplets(folder / "triplets.jsonl"))
 pd.set_option("display.max_colwidth", None)
-table = pd.DataFrame(t.to_dict() for t in annotated.triplets).sample(frac=1, random_state=cfg.seed)
+table = pd.DataFrame(t.to_dict() for t in annotated).sample(frac=1, random_state=cfg.seed)
 table.groupby("source").head(3).sort_values("source").set_index("source")[
     ["sentence", "similar", "dissimilar"]
 ]
+
+# %% [markdown]
+# ## Reading answers
+#
+# Models number, label, quote and decorate their answers in ways of their own, chat around them, or
+# run on. One parser reads all of that as long as it can mean one thing only:
+
+# %%
+from simgpt.annotate import AnswerError, parse_answer
+
+parse_answer(
+    "Sure! Here you go:\n\n**2.** “The city pool is closed.”\n**1)** After dark, they reap."
+)
+
+# %% [markdown]
+# The rest is refused by name rather than guessed at, because a wrong guess would end up in the
+# training data without anyone noticing:
+
+# %%
+for _answer in (
+    "1. Machines bring in the crop after dark.",
+    "I'm sorry, but I can't help with that.",
+    "1. Similar: They reap at night.\n2. Similar: The pool is closed.",
+):
+    try:
+        parse_answer(_answer)
+    except AnswerError as _error:
+        print(f"{_error.kind}: {_error}")
+
+# %% [markdown]
+# ## The audit
+#
+# An answer in the right form can still teach the wrong thing: it hands the sentence back, swaps one
+# word, puts a "not" in, or tells everyone the same. Each such fault has a *verdict*. Here they are at
+# work on made-up answers to one sentence:
+
+# %%
+from simgpt.annotate import audit, reused_answers
+
+_sentence = "Farmers are harvesting the wheat at night."
+_answers = {
+    "good": ("After dark, wheat is being brought in.", "The city pool is closed for repairs."),
+    "handed back": ("Farmers are harvesting the wheat at night!", "The city pool is closed."),
+    "one word swapped": ("Farmers are harvesting wheat at night.", "The city pool is closed."),
+    "a not put in": (
+        "After dark, wheat is brought in.",
+        "Farmers are not harvesting the wheat at night.",
+    ),
+    "declined": ("As an AI model, I cannot write this sentence.", "The city pool is closed."),
+    "twice the same": ("The city pool is closed.", "the city pool is closed"),
+    "same opening": ("After dark, wheat is brought in.", "Farmers are selling apples at the gate."),
+    "told to everyone": ("They work.", "It is raining."),
+}
+_reused = reused_answers([("They work.", "It is raining.")] * 3)
+pd.DataFrame(
+    [
+        (label, *texts, ", ".join(audit(_sentence, *texts, reused=_reused)) or "none")
+        for label, texts in _answers.items()
+    ],
+    columns=["answer", "similar", "dissimilar", "verdicts"],
+).set_index("answer")
+
+# %% [markdown]
+# All verdicts but the last kind, `opening`, keep a triplet out of the training file. Nothing is
+# dropped without a trace: what is kept out stands in a second file, with the raw answer and the
+# reason. For this page's run:
+
+# %%
+from simgpt.annotate import outcome_rows
+
+pd.DataFrame(outcome_rows(summary)).set_index("outcome").round(2)
+
+# %% mystnb={"image": {"alt": "Stacked bars, one for each kind of sentence: the share of sentences that became triplets, and of those kept out, by reason. Nearly all of the recorded teacher's answers are kept; a fraction of a per cent are near-copies."}}
+from simgpt.report import figure_style, yield_bars
+
+with figure_style():
+    figure = yield_bars(summary["outcomes"])
+figure
+
+# %% [markdown]
+# The recorded teacher was a strong model, and it shows. The same figure for a weak one is on
+# {doc}`its own page <../book/teacher>`. From the command line, `simgpt triplets report FILE` prints
+# these tables.
+#
+# ## What it costs
+#
+# The paper annotated 371,000 sentences and does not say what GPT-4 charged for it. At list prices the
+# cost can be reckoned: the prompt is sent with every sentence, so it is most of what is paid for. The
+# three prompts in equal parts, with sentences and answers as long as the bundle's:
+
+# %%
+from IPython.display import Markdown
+
+from simgpt.annotate import cost_table, load_prices
+
+_kinds = [load_prompt(name) for name in ("captions", "questions", "multi_genre")]
+_source = next(iter(load_prices().values())).source
+Markdown(
+    f"Prices: {_source}. Models that reason before they answer charge for that too; it is not in here."
+)
+
+# %%
+pd.DataFrame(cost_table(371_000, _kinds)).set_index("model").round(2)
+
+# %% [markdown]
+# The *Batch API* answers within a day instead of at once, for half the price. `simgpt annotate
+# --batch` uses it: shards of up to 50,000 requests, each noted before it is sent, collected by key.
+#
+# ## Ask a live model
+#
+# The next cell asks a live model about three sentences if `OPENAI_API_KEY` or `OPENAI_BASE_URL` is
+# set; `teacher`, one of the settings, names the model. It may spend ten cents at most, and what it
+# asks is in the ledger, so that executing this page again costs nothing. Without either, nobody is
+# asked, and the recorded answers are shown.
+
+# %%
+import os
+
+from simgpt import SimgptError
+from simgpt.annotate import Asking, OpenAITeacher, price_of
+
+live = bool(os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL"))
+try:
+    who = OpenAITeacher(cfg.teacher) if live else teacher
+    few = Task(sentences=task.sentences[:3], endpoint=who.endpoint, model=who.model)
+    how = Asking(price=price_of(cfg.teacher), budget_usd=0.1) if live else Asking()
+    annotate(few, who, output=folder / "few.jsonl", ledger=folder / "ledger.sqlite", asking=how)
+    shown = pd.DataFrame(t.to_dict() for t in read_triplets(folder / "few.jsonl"))
+    shown = shown.set_index("teacher")[["sentence", "similar", "dissimilar"]]
+except SimgptError as _error:
+    shown = Markdown(f"No live answers: {_error}")
+shown
 
 # %% [markdown]
 # ## What the triplets look like
@@ -163,8 +323,6 @@ pd.DataFrame(statistics.counts(bundle, "source", "wave")).pivot(index="source", 
 # %matplotlib inline
 import matplotlib.pyplot as plt
 
-from simgpt.report import figure_style
-
 overlap = pd.DataFrame(statistics.overlaps(bundle, "wave")).set_index("wave")
 with figure_style():
     figure, axes = plt.subplots(figsize=(8, 3.6))
@@ -174,8 +332,6 @@ with figure_style():
     axes.legend(["similar", "dissimilar"], loc="lower right", ncols=2, bbox_to_anchor=(1, 1))
 
 # %%
-from IPython.display import Markdown
-
 Markdown(
     f"Over all, in **{overlap.loc['all', 'dissimilar overlaps more (%)']:.0f} %** of the triplets on "
     "this page the *dissimilar* sentence shares more words with the sentence than the similar one "

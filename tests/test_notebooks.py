@@ -1,6 +1,7 @@
 """Notebooks: in step with their pairs, executable with papermill, strict about parameters."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,14 @@ import pytest
 from simgpt import SimgptError
 from simgpt.notebooks import check_pairs, sync_pairs
 from tests.conftest import REPOSITORY
+from tests.openai_server import OpenAIServer
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 
 
-def papermill(notebook, output, *parameters, cwd):
+def papermill(notebook, output, *parameters, cwd, **variables):
+    """Execute a notebook; without `variables`, no key of this machine's reaches it."""
+    kept = {name: value for name, value in os.environ.items() if "OPENAI" not in name}
     arguments = [word for name, value in parameters for word in ("-p", name, value)]
     return subprocess.run(
         [sys.executable, "-m", "papermill", str(notebook), str(output), *arguments],
@@ -23,6 +27,7 @@ def papermill(notebook, output, *parameters, cwd):
         text=True,
         cwd=cwd,
         timeout=600,
+        env={**kept, **variables},
     )
 
 
@@ -50,6 +55,27 @@ def test_every_notebook_runs_at_smoke_scale_and_its_source_stays_as_it_is(notebo
     assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
     after = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources if path.is_file()]
     assert after == before
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_the_live_cell_asks_where_a_key_is_set_and_never_shows_it(tmp_path, right):
+    """The server hands a wrong key back in its error, as some do."""
+    canary = "sk-canary-31415926"
+    notebook = REPOSITORY / "notebooks" / "02_annotate.ipynb"
+    output = tmp_path / "out.ipynb"
+    with OpenAIServer(api_key=canary if right else "another") as server:
+        variables = {"OPENAI_API_KEY": canary, "OPENAI_BASE_URL": server.url}
+        done = papermill(notebook, output, ("profile", "smoke"), cwd=tmp_path, **variables)
+        stats = server.stats()
+    assert done.returncode == 0, done.stderr[-2000:]
+    shown = output.read_text(encoding="utf-8")
+    assert canary not in shown + done.stdout + done.stderr
+    if right:
+        assert stats["paid"] == 3 + 3  # sentences, and probes
+        assert "gpt-4o-mini" in shown
+    else:
+        assert stats["paid"] == 0
+        assert "No live answers: stopped" in shown
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -63,6 +63,9 @@ class State(StrEnum):
     COLLECTED = "collected"
 
 
+_NOT_BEGUN = (State.PLANNED, State.UPLOADED)  # nothing can have been charged
+
+
 @dataclass(frozen=True)
 class Shard:
     """One batch and how far it has come."""
@@ -135,9 +138,8 @@ class _Batches:
     async def _take_up(self) -> list[Shard]:
         """The shards of earlier runs that are not over; what else lies in the folder is litter."""
         rows = self.ledger.rows(
-            "SELECT shard.*, count(attempt.id), coalesce(sum(most_usd), 0) FROM shard"
-            " LEFT JOIN attempt ON batch = shard.id AND outcome = 'in flight'"
-            " WHERE state != ? GROUP BY shard.id",
+            "SELECT shard.*, coalesce(sum(most_usd), 0) FROM shard LEFT JOIN attempt"
+            " ON batch = shard.id AND outcome = 'in flight' WHERE state != ? GROUP BY shard.id",
             (State.COLLECTED,),
         )
         needed = {self._file(name) for name, state, *_ in rows if state == State.PLANNED}
@@ -145,14 +147,13 @@ class _Batches:
             if path not in needed:
                 path.unlink()
         shards = []
-        for name, state, *columns, count, most_usd in rows:
+        for name, state, *columns, most_usd in rows:
             shard = Shard(name, State(state), *columns)
             # The ledger may hold those of another model, which another price is for.
             if (shard.endpoint, shard.model) == self.who:
                 self.budget.reclaim(most_usd)
-                sent = shard.state in (State.CREATING, State.CREATED)
-                if count > self.shard_requests and not sent:
-                    await self._end(shard, "planned anew in smaller batches")
+                if shard.state in _NOT_BEGUN and not self.budget.fits(0.0):
+                    await self._end(shard, "not begun: the budget is smaller now")
                 else:
                     shards.append(shard)
         return shards
@@ -247,6 +248,8 @@ class _Batches:
         try:
             while shard.state is not State.COLLECTED and not self.stop:
                 shard = await step[shard.state](shard)
+            if shard.state in _NOT_BEGUN and self.refusals == FRUITLESS:
+                await self._end(shard, "not begun: batches have to be smaller")
         except CallError as error:
             self.stop(f"batch {shard.batch_id or shard.id}: {error.outcome} ({error.detail})")
         finally:

@@ -210,17 +210,19 @@ class OpenAITeacher:
             return result
         except openai.APIStatusError as error:
             sound = True
-            raise self._status_error(error) from None
+            failure = self._status_error(error)
         except openai.APIConnectionError as error:
-            raise self._connection_error(error) from None
+            failure = self._connection_error(error)
         except (openai.OpenAIError, ValueError) as error:  # a body that is not JSON
-            raise CallError(Outcome.MALFORMED, self.scrub(str(error))[:_DETAIL]) from None
+            failure = CallError(Outcome.MALFORMED, self.scrub(str(error))[:_DETAIL])
         finally:
             if sound:
                 self._idle.append(client)
             else:
                 self._clients.remove(client)
                 await client.close()
+        # Raised here, it does not carry the client's own error along, which may hold a secret.
+        raise failure
 
     def _new_client(self) -> "AsyncOpenAI":
         """An official client for one call at a time, so that it holds one connection.

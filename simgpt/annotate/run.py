@@ -11,7 +11,8 @@ from typing import Any
 
 from simgpt.annotate.asking import Asker, Stop, run, stopping_on_signals
 from simgpt.annotate.batch import ask_in_batches
-from simgpt.annotate.cost import FREE, Budget, Estimate, Price, estimate
+from simgpt.annotate.cost import FREE, Budget, Price
+from simgpt.annotate.estimate import Estimate, estimate
 from simgpt.annotate.export import export, hashes
 from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.progress import progress

@@ -1,12 +1,12 @@
 """Read the committed results; make the tables, figures and facts that the book shows."""
 
+from simgpt.report.annotation import yield_bars
 from simgpt.report.figures import figure_style
 from simgpt.report.inline import (
     score_table,
     scored_on,
     subset_scatter,
     training_curves,
-    yield_bars,
 )
 from simgpt.report.results import Measured, headline, load_measured, load_paper
 

@@ -1,6 +1,5 @@
 """Tables and figures that notebooks draw of the run on the page."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -39,39 +38,6 @@ def score_table(results: Mapping[str, Result]) -> str:
         cells += [f"{100 * score['spearman']:.2f}" for score in result["development"].values()]
         rows.append([label, *cells])
     return markdown_table(header, rows)
-
-
-def yield_bars(outcomes: Mapping[str, Mapping[str, int]]) -> Figure:
-    """What became of the sentences: a bar for each kind or teacher, in per cent.
-
-    Args:
-        outcomes: For each bar, how many sentences had each outcome; `kept` comes first.
-    """
-    totals = sum((Counter(counts) for counts in outcomes.values()), Counter[str]())
-    names = ["kept", *(name for name, _ in totals.most_common() if name != "kept")]
-    figure = Figure(figsize=(8, 1.6 + 0.5 * len(outcomes)))
-    axes = figure.add_subplot()
-    left = dict.fromkeys(outcomes, 0.0)
-    for number, name in enumerate(names):
-        shares = {
-            label: 100 * counts.get(name, 0) / sum(counts.values())
-            for label, counts in outcomes.items()
-        }
-        axes.barh(
-            list(shares),
-            list(shares.values()),
-            left=list(left.values()),
-            height=0.6,
-            label=name.replace("_", " "),
-            # Four colours tell readers apart whatever they see; beyond that, a pattern does.
-            hatch=("", "///", "...", "xxx")[number // 4],
-            edgecolor="white",
-        )
-        left = {label: left[label] + shares[label] for label in outcomes}
-    axes.set(xlim=(0, 100), xlabel="sentences (%)")
-    axes.invert_yaxis()
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=9)
-    return figure
 
 
 def training_curves(log: "pd.DataFrame") -> Figure:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simgpt.files import write_text
-from simgpt.report import figures, tables
+from simgpt.report import annotation, figures, tables
 from simgpt.report.results import headline, load_measured, load_paper
 
 
@@ -12,19 +12,23 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     """Write Markdown fragments and figures into `output`; return the facts for substitutions."""
     result, paper = headline(results), load_paper(results)
     tuning = load_measured(results / "selection")
+    yields, scale = annotation.load_yields(results), annotation.load_scale(results)
     drawings = [
         figures.draw_idea(output),
         figures.draw_headline(output, result, paper),
         figures.draw_gains(output, result),
         figures.draw_selection(output, tuning),
+        annotation.draw_yields(output, yields),
     ]
     fragments = {drawing.name: figure_block(drawing) for drawing in drawings}
     fragments["headline-table"] = tables.headline_table(result, paper)
     fragments["seeds-table"] = tables.seeds_table(result)
     fragments["selection-table"] = tables.selection_table(tuning)
+    fragments["yields-table"] = annotation.yields_table(yields)
+    fragments["scale-table"] = annotation.scale_table(scale)
     for name, text in fragments.items():
         _write_if_changed(output / f"{name}.txt", text, write_text)
-    return tables.facts(result)
+    return tables.facts(result) | annotation.annotation_facts(yields, scale)
 
 
 def figure_block(drawing: figures.Drawing) -> str:

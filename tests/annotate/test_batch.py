@@ -1,14 +1,18 @@
 """Asking through the Batch API: nothing lost, nothing paid twice, whatever happens in between."""
 
+import contextlib
 import json
 import logging
 import multiprocessing
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 
@@ -19,8 +23,10 @@ import pytest
 from simgpt import SimgptError
 from simgpt.annotate import Api, Asking, OpenAITeacher, RecordedTeacher, Task, annotate, parse_price
 from simgpt.annotate import batch as engine
+from simgpt.annotate.cost import Budget
 from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.run import Interrupted
+from simgpt.annotate.task import Open
 from simgpt.triplets import read_triplets
 from tests.annotate.support import annotate_with, live, sentences
 from tests.openai_server import OpenAIServer
@@ -33,25 +39,38 @@ PRICE = parse_price("10/30")
 def ask(tmp_path, monkeypatch):
     """Annotate `items` at a server, in batches, with the ledger in the test's folder."""
 
-    def run(server, items, *, probes=(), stop_after_s=None, **settings):
+    def run(server, items, *, probes=(), stop_at=None, **settings):
         teacher = live(server.url, monkeypatch)
         teacher.probes = probes
         asking = replace(settings.pop("asking", BATCH), **settings.pop("change", {}))
-        if stop_after_s is not None:
-            signal.setitimer(signal.ITIMER_REAL, stop_after_s)
-        return annotate_with(teacher, tmp_path, items, asking=asking, **settings)
+        with monkeypatch.context() as patch:
+            if stop_at is not None:
+                patch.setattr(engine, "_retrieve", ctrl_c_at(stop_at))
+            return annotate_with(teacher, tmp_path, items, asking=asking, **settings)
 
     monkeypatch.setattr(engine, "wait_before", lambda attempt: 0.01)
-    before = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    yield run
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    return run
+
+
+def ctrl_c_at(number):
+    """As `_retrieve`, but when this many batches have been looked at, Ctrl-C is pressed."""
+    retrieve, seen = engine._retrieve, set()
+
+    async def watched(client, batch_id):
+        if batch_id not in seen:
+            seen.add(batch_id)
+            if len(seen) == number:
+                os.kill(os.getpid(), signal.SIGINT)
+        return await retrieve(client, batch_id=batch_id)
+
+    return watched
 
 
 @pytest.fixture
 def query(tmp_path):
     def run(sql, *values):
-        with sqlite3.connect(tmp_path / "ledger.sqlite") as db:
+        path = tmp_path / "ledger.sqlite"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
             return db.execute(sql, values).fetchall()
 
     return run
@@ -72,6 +91,25 @@ def sent(monkeypatch):
 
         monkeypatch.setattr(engine, name, noting)
     return files, calls
+
+
+class HalfServer:
+    """Answers one request with half of what it promises."""
+
+    def __enter__(self):
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listening.getsockname()[1]}/v1"
+        threading.Thread(target=self.answer, daemon=True).start()
+        return self
+
+    def answer(self):
+        connection, _ = self.listening.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(b'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"custom_id": "')
+
+    def __exit__(self, *_):
+        self.listening.close()
 
 
 def litter(folder):
@@ -151,15 +189,11 @@ def test_a_shard_is_on_disk_and_in_the_ledger_before_it_is_sent_and_creating_bef
 
 
 def test_the_requests_of_a_shard_are_never_held_as_rendered_text(tmp_path, monkeypatch):
-    import tracemalloc
-
-    from simgpt.annotate.task import Open
-
     monkeypatch.setenv("OPENAI_API_KEY", "test-key")
     teacher = OpenAITeacher("gpt-4o-mini", base_url="http://127.0.0.1:1/v1")
     task = Task(sentences=sentences(3000), endpoint=teacher.endpoint, model=teacher.model)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        asker = engine.Asker(teacher, ledger, PRICE, engine_budget())
+        asker = engine.Asker(teacher, ledger, PRICE, Budget(None, 0.0))
         work = engine._Batches(teacher, asker, 3000, 1.0)
         requests = iter(Open(task, ledger))
         first = next(requests)
@@ -169,12 +203,6 @@ def test_the_requests_of_a_shard_are_never_held_as_rendered_text(tmp_path, monke
         tracemalloc.stop()
     assert (len(taken), rest) == (3000, None)
     assert peak < (tmp_path / "shard.jsonl").stat().st_size / 2
-
-
-def engine_budget(limit_usd=None):
-    from simgpt.annotate.cost import Budget
-
-    return Budget(limit_usd, 0.0)
 
 
 @pytest.mark.parametrize("api", [Api.CHAT, Api.COMPLETIONS])
@@ -250,42 +278,16 @@ def test_a_batch_that_the_server_refuses_to_create_leaves_its_requests_open(
 
 
 def test_a_download_that_breaks_off_is_made_again(ask, monkeypatch):
-    from simgpt.annotate.batch import _fetch
-
-    tries = []
+    fetch, tries = engine._fetch, []
 
     async def torn(client, file_id, path):
         tries.append(file_id)
-        if len(tries) == 1:
-            original = client.files.with_streaming_response.content
-
-            class Torn:
-                def __init__(self, response):
-                    self.response, self.http_request = response, response.http_request
-
-                async def iter_bytes(self, size):
-                    yield b'{"custom_id": "'
-                    import httpx2
-
-                    raise httpx2.RemoteProtocolError("peer closed connection")
-
-            class Manager:
-                def __init__(self):
-                    self.inner = original(file_id)
-
-                async def __aenter__(self):
-                    return Torn(await self.inner.__aenter__())
-
-                async def __aexit__(self, *args):
-                    return await self.inner.__aexit__(*args)
-
-            monkeypatch.setattr(
-                client.files.with_streaming_response, "content", lambda _: Manager()
-            )
-        return await _fetch(client, file_id, path)
+        if len(tries) == 1:  # half of what it promises, and the end of the connection
+            client = openai.AsyncOpenAI(api_key="k", base_url=half.url, max_retries=0)
+        return await fetch(client, file_id, path)
 
     monkeypatch.setattr(engine, "_fetch", torn)
-    with OpenAIServer() as server:
+    with HalfServer() as half, OpenAIServer() as server:
         assert ask(server, sentences(5))["triplets"] == 5
     assert len(tries) == 2
 
@@ -332,20 +334,19 @@ def test_the_recorded_teacher_has_no_batches(tmp_path):
 def test_in_the_end_everything_is_answered_and_only_what_is_missing_is_asked_again(
     ask, query, tmp_path, faults
 ):
-    answered = []
     with OpenAIServer() as calm:
         ask(calm, sentences(40))
         expected = (tmp_path / "triplets.jsonl").read_bytes()
     for path in tmp_path.glob("*.sqlite*"):
         path.rmdir() if path.is_dir() else path.unlink()
     with OpenAIServer(batch_faults=faults) as server:
-        assert ask(server, sentences(40), origin="")["triplets"] == 40
+        assert ask(server, sentences(40))["triplets"] == 40
         stats = server.stats()
     assert (tmp_path / "triplets.jsonl").read_bytes() == expected
     assert stats["avoidable_payments"] == 0
     assert query("SELECT count(*) FROM attempt WHERE outcome = 'answered'") == [(40,)]
     assert query("SELECT count(*) FROM attempt WHERE outcome = 'in flight'") == [(0,)]
-    assert litter(tmp_path) == answered == []
+    assert litter(tmp_path) == []
 
 
 @pytest.mark.parametrize("code", ["token_limit_exceeded", "invalid_json_line"])
@@ -356,7 +357,7 @@ def test_a_batch_that_can_never_succeed_stops_with_a_sentence(ask, code, query):
         stats = server.stats()
     assert str(told.value).count("\n") == 0
     assert (stats["paid"], stats["batches"] < 10) == (0, True)
-    assert query("SELECT sum(coalesce(usd, 1)) FROM attempt WHERE outcome != 'in flight'") != [(1,)]
+    assert query("SELECT count(*) FROM attempt WHERE outcome != 'in flight' AND usd > 0") == [(0,)]
 
 
 def test_lines_that_never_come_back_stop_the_run_with_a_sentence(ask):
@@ -370,22 +371,22 @@ def test_batches_smaller_after_a_full_queue_take_the_place_of_those_that_were_no
     with OpenAIServer(batch_faults={"fail": ["token_limit_exceeded"] * 6}) as server:
         with pytest.raises(Interrupted, match="--shard-requests"):
             ask(server, sentences(20))
+        assert query("SELECT DISTINCT state FROM shard") == [("collected",)]  # none is under way
         server.settings.batch_faults["fail"] = []
         assert ask(server, sentences(20), change={"shard_requests": 5})["triplets"] == 20
         stats = server.stats()
     assert (stats["paid"], stats["extra_payments"]) == (20, 0)
-    assert query("SELECT max(n) FROM (SELECT count(*) AS n FROM attempt WHERE outcome = 'answered'"
-                 " GROUP BY batch)") == [(5,)]  # fmt: skip
+    answered = query("SELECT batch, count(*) FROM attempt WHERE outcome = 'answered' GROUP BY 1")
+    assert {count for _, count in answered} == {5}
 
 
 def test_a_queue_that_takes_one_batch_at_a_time_is_served_one_at_a_time(ask, monkeypatch):
-    under_way, most, creations = set(), [0], [0]
+    under_way, refused, created = set(), set(), []
     create, retrieve = engine._create_batch, engine._retrieve
-    refused = set()
 
     async def limited_create(client, shard):
-        creations[0] += 1
         batch = await create(client, shard)
+        created.append(batch.id)
         if under_way:
             refused.add(batch.id)
         else:
@@ -407,21 +408,15 @@ def test_a_queue_that_takes_one_batch_at_a_time_is_served_one_at_a_time(ask, mon
     monkeypatch.setattr(engine, "_retrieve", limited_retrieve)
     with OpenAIServer(batch_polls=3) as server:
         assert ask(server, sentences(80))["triplets"] == 80
-    assert most == [0]
-    assert creations[0] <= 8 + 7 + 2  # all at once, then those refused one by one
+    assert len(created) <= 8 + 7 + 2  # all at once, and then those refused one by one
 
 
 def test_a_line_that_the_server_rejects_is_not_sent_again_in_this_run(ask, query, monkeypatch):
     body = OpenAITeacher.body
 
     def odd(self, request):
-        model = "gone" if "number 3 " in request.inputs[0] else self.model
-        return (
-            {**body(self, request), "response_format": {"type": "json_schema"}}
-            | {"model": self.model}
-            if model == "gone"
-            else body(self, request)
-        )
+        faulty = {"response_format": {"type": "json_schema"}} if "number 3 " in request.text else {}
+        return body(self, request) | faulty
 
     monkeypatch.setattr(OpenAITeacher, "body", odd)
     with OpenAIServer(supports_schema=False) as server:
@@ -459,7 +454,6 @@ def test_an_answer_of_the_wrong_shape_is_asked_for_again_and_a_bad_text_is_not(a
 
 def test_each_new_answer_advances_the_progress_once(tmp_path, monkeypatch):
     ticks = Counter()
-    from simgpt.annotate import run as running
 
     class Bar:
         def __init__(self, label, total):
@@ -472,7 +466,7 @@ def test_each_new_answer_advances_the_progress_once(tmp_path, monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(running, "progress", Bar)
+    monkeypatch.setattr("simgpt.annotate.run.progress", Bar)
     monkeypatch.setattr(engine, "wait_before", lambda attempt: 0.01)
     with OpenAIServer(batch_faults={"drop_lines": 0.3, "duplicate_lines": 0.3}) as server:
         teacher = live(server.url, monkeypatch)
@@ -538,7 +532,7 @@ def test_after_a_resume_shards_under_way_count_in_the_budget(ask, query, sent):
     change = {"price": PRICE, "budget_usd": limit}
     with OpenAIServer(batch_polls=1000) as server:
         with pytest.raises(Interrupted, match="interrupted"):
-            ask(server, sentences(30), change=change, stop_after_s=0.5)
+            ask(server, sentences(30), change=change, stop_at=1)
         assert server.stats()["batches"] == 1
         server.settings.batch_polls = 1
         assert ask(server, sentences(30), change=change)["triplets"] == 30
@@ -547,13 +541,30 @@ def test_after_a_resume_shards_under_way_count_in_the_budget(ask, query, sent):
     assert calls == ["_create_batch", "_fetch"] * 3
 
 
+def test_a_budget_that_is_smaller_on_resume_holds_for_what_was_not_begun(ask, monkeypatch):
+    with OpenAIServer() as server:
+        with monkeypatch.context() as patch:
+
+            async def send(client, path):
+                raise KeyboardInterrupt
+
+            patch.setattr(engine, "_send_file", send)
+            with pytest.raises(KeyboardInterrupt):
+                ask(server, sentences(20), change={"price": PRICE})
+        limit = worst_usd(10) * 0.5
+        with pytest.raises(Interrupted, match="does not cover the next batch"):
+            ask(server, sentences(20), change={"price": PRICE, "budget_usd": limit})
+        assert server.stats()["batches"] == 0
+        assert ask(server, sentences(20), change={"price": PRICE})["triplets"] == 20
+
+
 def test_a_stop_while_the_next_shard_waits_for_money_ends_the_run_at_once(ask):
     limit = worst_usd(10) * 1.2
     with OpenAIServer(batch_polls=10**6) as server:
         began = time.monotonic()
         with pytest.raises(Interrupted, match="interrupted"):
-            ask(server, sentences(30), change={"price": PRICE, "budget_usd": limit},
-                stop_after_s=0.5)  # fmt: skip
+            change = {"price": PRICE, "budget_usd": limit}
+            ask(server, sentences(30), change=change, stop_at=1)
     assert time.monotonic() - began < 5
 
 
@@ -563,7 +574,7 @@ def test_a_stop_while_the_next_shard_waits_for_money_ends_the_run_at_once(ask):
 def test_ctrl_c_stops_cleanly_and_the_next_run_collects_without_creating(ask, query):
     with OpenAIServer(batch_polls=10**6) as server:
         with pytest.raises(Interrupted, match="stopped: interrupted"):
-            ask(server, sentences(20), stop_after_s=0.5)
+            ask(server, sentences(20), stop_at=2)
         assert query("SELECT state, count(*) FROM shard GROUP BY 1") == [("created", 2)]
         with pytest.raises(SimgptError, match="20 requests are in batches under way; add --batch"):
             ask(server, sentences(20), asking=Asking())
@@ -579,7 +590,7 @@ def test_limit_0_writes_what_is_there_while_batches_are_under_way(ask):
         ask(server, sentences(10))
         server.settings.batch_polls = 10**6
         with pytest.raises(Interrupted):
-            ask(server, sentences(20), stop_after_s=0.5)
+            ask(server, sentences(20), stop_at=1)
         for batch in (True, False):
             summary = ask(server, sentences(20), change={"limit": 0, "batch": batch})
             assert summary["triplets"] == 10
@@ -595,7 +606,7 @@ def test_a_run_with_a_limit_asks_so_many_and_no_more(ask):
 def test_batches_of_another_model_are_left_to_its_own_runs(ask, tmp_path, monkeypatch, query):
     with OpenAIServer(batch_polls=10**6) as server:
         with pytest.raises(Interrupted):
-            ask(server, sentences(5), stop_after_s=0.5)
+            ask(server, sentences(5), stop_at=1)
         other = OpenAITeacher("gpt-4", base_url=server.url)
         other.probes = ()
         server.settings.batch_polls = 0
@@ -633,7 +644,7 @@ def test_the_key_is_in_no_log_and_no_ledger(ask, tmp_path, monkeypatch, caplog):
         assert path.is_dir() or b"test-key" not in path.read_bytes()
 
 
-def test_the_command_stops_on_ctrl_c_and_goes_on(tmp_path, repository):
+def test_the_command_stops_on_ctrl_c_and_goes_on(tmp_path, repository, query):
     (tmp_path / "s.txt").write_text("".join(f"{s.text}\n" for s in sentences(20)))
     with OpenAIServer(batch_polls=10**6) as server:
         command = [
@@ -644,12 +655,15 @@ def test_the_command_stops_on_ctrl_c_and_goes_on(tmp_path, repository):
         ]
         settings = {"cwd": repository, "text": True, "stderr": subprocess.PIPE}
         child = subprocess.Popen(command, **settings)
-        while server.stats()["batches"] < 2:
+        created = []
+        while created != [(2,)]:
             assert child.poll() is None, child.stderr.read()
             time.sleep(0.05)
+            with contextlib.suppress(sqlite3.OperationalError):  # not begun yet
+                created = query("SELECT count(*) FROM shard WHERE state = 'created'")
         child.send_signal(signal.SIGINT)
         _, told = child.communicate(timeout=20)
-        assert child.returncode == 1
+        assert child.returncode == 130
         assert "stopped: interrupted" in told
         assert "Traceback" not in told
         server.settings.batch_polls = 0
@@ -664,7 +678,7 @@ def test_the_command_stops_on_ctrl_c_and_goes_on(tmp_path, repository):
 
 SHARDS, COUNT = 2, 16
 STEPS = {
-    "write": 14,  # commits of an undisturbed run: a job's begin, 2 x 5 of a shard, its end
+    "write": 2 + 5 * SHARDS,  # begin and end of the run, and each state of a shard
     "_send_file": SHARDS,
     "_create_batch": SHARDS,
     "_retrieve": 2 * SHARDS,
@@ -689,7 +703,7 @@ def run_until_killed(url, folder, kill):
 
         return wrapper
 
-    for name in STEPS:
+    for name in (*STEPS, "_find_batch"):
         holder = Ledger if name == "write" else engine
         setattr(holder, name, deadly(name, getattr(holder, name)))
     os.environ["OPENAI_API_KEY"] = "test-key"
@@ -728,7 +742,7 @@ def undisturbed(process, tmp_path_factory):
         assert process(server.url, folder, None) == 0
     assert len(list(read_triplets(folder / "t.jsonl"))) == COUNT
     calls = json.loads((folder / "calls.json").read_text())
-    assert calls == STEPS | {"write": calls["write"]}
+    assert calls == STEPS
     return (folder / "t.jsonl").read_bytes(), calls
 
 
@@ -747,7 +761,7 @@ def test_a_run_killed_at_any_step_ends_in_the_same_files_and_nothing_is_paid_twi
             stats = server.stats()
         assert (folder / "t.jsonl").read_bytes() == expected
         assert (stats["batches"], stats["avoidable_payments"], stats["paid"]) == (SHARDS, 0, COUNT)
-        with sqlite3.connect(folder / "ledger.sqlite") as db:
+        with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite")) as db:
             assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert db.execute("SELECT state, count(*) FROM shard GROUP BY 1").fetchall() == [
                 ("collected", SHARDS)
@@ -756,3 +770,17 @@ def test_a_run_killed_at_any_step_ends_in_the_same_files_and_nothing_is_paid_twi
                 ("answered", COUNT)
             ]
         assert litter(folder) == []
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", [("_find_batch", 1), ("write", 2)], ids=["_find_batch", "adopted"])
+def test_a_run_killed_again_while_it_looks_for_its_batch_finds_it_the_next_time(
+    process, undisturbed, tmp_path, step, moment
+):
+    with OpenAIServer() as server:
+        for kill in (("_create_batch", 1, "after"), (*step, moment)):
+            assert process(server.url, tmp_path, kill) == -signal.SIGKILL
+        assert process(server.url, tmp_path, None) == 0
+        stats = server.stats()
+    assert (tmp_path / "t.jsonl").read_bytes() == undisturbed[0]
+    assert (stats["batches"], stats["files"], stats["paid"]) == (SHARDS, SHARDS, COUNT)

@@ -8,7 +8,8 @@ import pytest
 
 from simgpt import SimgptError
 from simgpt.annotate import FREE, Price, Prompt, Sampling, load_prices, parse_price, price_of
-from simgpt.annotate.cost import PILOT, PRICES, Budget, BudgetReached, estimate
+from simgpt.annotate.cost import PRICES, Budget, BudgetReached
+from simgpt.annotate.estimate import PILOT, estimate
 from simgpt.annotate.prompting import load_prompt
 from simgpt.annotate.requests import Answer, Setup
 from simgpt.encoder import locate

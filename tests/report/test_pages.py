@@ -6,6 +6,7 @@ import pytest
 
 from simgpt import SimgptError
 from simgpt.report import headline, load_measured, load_paper
+from simgpt.report.annotation import load_scale, load_yields
 from simgpt.report.pages import write_generated_pages
 from simgpt.report.results import TASKS
 from tests.conftest import REPOSITORY
@@ -45,6 +46,30 @@ def result(average, development=70.0, seed=None, **settings):
     }
 
 
+def annotated(model, kept, copies):
+    return {
+        "sentences": kept + copies,
+        "triplets": kept,
+        "setups": [{"model": model}],
+        "outcomes": {"captions": {"kept": kept, "copy": copies}},
+    }
+
+
+def measured(rows, seconds, peak):
+    run = {"rows": rows, "seconds": seconds, "rows_per_s": rows / seconds, "peak_mib": peak}
+    return run | {"ms_per_row_by_tenth": [1.5] * 9 + [1.625], "ledger_mb": 321.4}
+
+
+SCALE = {
+    "concurrency": 64,
+    "throughput": {"median_ratio": 0.914},
+    "small": measured(10_000, 20.0, 150.0),
+    "full": measured(371_000, 742.0, 190.0),
+    "again": measured(371_000, 2.5, 100.0),
+    "written_anew": measured(371_000, 50.0, 180.0),
+}
+
+
 @pytest.fixture
 def results(tmp_path):
     rows = [{"model": "Theirs", "scores": [80.0] * 7, "average": 80.0}]
@@ -56,6 +81,8 @@ def results(tmp_path):
         "selection/untouched": result(78.0, 66.0),
         "selection/slow": result(79.0, 70.0, seed=1, learning_rate=1e-5),
         "selection/fast": result(81.0, 75.0, seed=1),
+        "annotation/weak-one": annotated("weak", 30, 70),
+        "annotation/scale": SCALE,
     }
     for name, content in files.items():
         path = tmp_path / "results" / f"{name}.json"
@@ -84,7 +111,15 @@ def test_facts_tables_and_figures_are_written_for_the_book(results, tmp_path):
     selection = (output / "selection-table.txt").read_text()
     assert "learning_rate" in selection.splitlines()[0]
     assert "1e-05" in selection
-    for name in ("idea", "headline", "gains", "selection"):
+    yields = (output / "yields-table.txt").read_text()
+    assert "| weak: captions |" in yields.splitlines()[0]
+    assert "| copy | 70.0 % |" in yields
+    assert "| full | 371,000 | 742.0 | 500 | 190 |" in (output / "scale-table.txt").read_text()
+    assert facts["kept_weak_one"] == "30 %"
+    assert facts["scale_ratio"] == "91 %"
+    assert (facts["scale_extra_mib"], facts["scale_again_s"]) == ("40", "2.5")
+    assert "Kept as triplets: weak: captions: 30 per cent" in (output / "yields.txt").read_text()
+    for name in ("idea", "headline", "gains", "selection", "yields"):
         block = (output / f"{name}.txt").read_text()
         for mode in ("light", "dark"):
             assert f"generated/{name}-{mode}.svg" in block
@@ -130,3 +165,18 @@ def test_the_committed_headline_was_measured_on_clean_commits_and_whole_data():
         assert run.content["tasks"]["sts12"]["pairs"] == 3108
     hashes = {run.content["model"]["training"]["triplets"]["sha256"] for run in found.trained}
     assert len(hashes) == 1
+
+
+def test_the_committed_yields_and_scale_are_whole_and_from_clean_commits():
+    results = REPOSITORY / "book" / "results"
+    yields = load_yields(results)
+    assert {"gemma-3-270m-captions", "gemma-3-270m-questions"} <= yields.keys()
+    for summary in yields.values():
+        assert summary["git"]["dirty"] is False
+        counted = sum(n for counts in summary["outcomes"].values() for n in counts.values())
+        assert counted == summary["sentences"]
+        assert "not answered" not in str(summary["outcomes"])
+    scale = load_scale(results)
+    assert scale["environment"]["git"]["dirty"] is False
+    assert scale["full"]["rows"] == 371_000
+    assert scale["server"]["avoidable_payments"] == 0
