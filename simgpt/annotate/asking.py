@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from simgpt.annotate.attempts import UNKNOWN_COST, Ending, Outcome
 from simgpt.annotate.cost import Budget, BudgetReached, Price
-from simgpt.annotate.ledger import UNKNOWN_COST, Ending, Ledger, Outcome
+from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.progress import span
 from simgpt.annotate.prompting import Prompt
 from simgpt.annotate.requests import Answer, Api, Request, Setup

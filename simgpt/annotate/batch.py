@@ -16,18 +16,31 @@ import json
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from simgpt.annotate.asking import ATTEMPTS, Asker
+from simgpt.annotate.attempts import Ending, Outcome, ending_statement
 from simgpt.annotate.cost import BudgetReached
-from simgpt.annotate.ledger import Ending, Outcome, Statement, ending_statement
 from simgpt.annotate.openai_teacher import OpenAITeacher
-from simgpt.annotate.requests import Api, Request
+from simgpt.annotate.requests import Request
+from simgpt.annotate.shards import (
+    NAME,
+    NOT_BEGUN,
+    PATHS,
+    Shard,
+    State,
+    create_batch,
+    fetch,
+    find_batch,
+    read_reply,
+    retrieve,
+    saving,
+    send_file,
+)
 from simgpt.annotate.task import Open
 from simgpt.annotate.teachers import CallError
 from simgpt.annotate.throttle import wait_before
@@ -41,42 +54,14 @@ logger = logging.getLogger(__name__)
 
 MAX_REQUESTS = 50_000  # the API's limits for one batch
 MAX_BYTES = 200_000_000
-NAME = "simgpt_shard"  # the metadata key by which a batch is found again
 FRUITLESS = 3  # rounds, or batches on their own, that come to nothing before we stop
 
-_PATHS = {Api.CHAT: "/v1/chat/completions", Api.COMPLETIONS: "/v1/completions"}
 _OVER = ("completed", "expired", "cancelled", "failed")
 _QUEUE_FULL = "token_limit_exceeded"  # there is a limit to the tokens of all batches under way
 _RENAMED = "max_completion_tokens"  # newer models take max_tokens under this name only
 _GROUP = 1000  # answers written together
 
 _Result = TypeVar("_Result")
-
-
-class State(StrEnum):
-    """How far a shard has come; each is noted in the ledger."""
-
-    PLANNED = "planned"
-    UPLOADED = "uploaded"
-    CREATING = "creating"
-    CREATED = "created"
-    COLLECTED = "collected"
-
-
-_NOT_BEGUN = (State.PLANNED, State.UPLOADED)  # nothing can have been charged
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One batch and how far it has come."""
-
-    id: str
-    state: State
-    endpoint: str
-    model: str
-    path: str  # which of the server's interfaces its requests go to
-    file_id: str | None = None
-    batch_id: str | None = None
 
 
 async def ask_in_batches(requests: Open, asker: Asker, shard_requests: int, poll_s: float) -> None:
@@ -152,7 +137,7 @@ class _Batches:
             # The ledger may hold those of another model, which another price is for.
             if (shard.endpoint, shard.model) == self.who:
                 self.budget.reclaim(most_usd)
-                if shard.state in _NOT_BEGUN and not self.budget.fits(0.0):
+                if shard.state in NOT_BEGUN and not self.budget.fits(0.0):
                     await self._end(shard, "not begun: the budget is smaller now")
                 else:
                     shards.append(shard)
@@ -180,14 +165,14 @@ class _Batches:
         """Cut requests into shards; each is on disk and in the ledger when it is yielded."""
         first = next(requests, None)
         while first is not None and not self.stop:
-            shard = Shard(uuid4().hex, State.PLANNED, *self.who, _PATHS[first.setup.api])
+            shard = Shard(uuid4().hex, State.PLANNED, *self.who, PATHS[first.setup.api])
             with staged(self._file(shard.id)) as temporary:
                 taken, first = self._write(first, requests, temporary)
             most_usd = [self.price.most_usd(request) for request in taken]
             if not await self._affordable(most_usd):
                 self._file(shard.id).unlink()
                 return
-            await self.ledger.begin(taken, most_usd, batch=shard.id, also=[_saving(shard)])
+            await self.ledger.begin(taken, most_usd, batch=shard.id, also=[saving(shard)])
             yield shard
 
     def _write(
@@ -202,7 +187,7 @@ class _Batches:
                 line = {
                     "custom_id": request.key.hex(),
                     "method": "POST",
-                    "url": _PATHS[request.setup.api],
+                    "url": PATHS[request.setup.api],
                     "body": self.teacher.body(request),
                 }
                 raw = json.dumps(line).encode() + b"\n"
@@ -248,7 +233,7 @@ class _Batches:
         try:
             while shard.state is not State.COLLECTED and not self.stop:
                 shard = await step[shard.state](shard)
-            if shard.state in _NOT_BEGUN and self.refusals == FRUITLESS:
+            if shard.state in NOT_BEGUN and self.refusals == FRUITLESS:
                 await self._end(shard, "not begun: batches have to be smaller")
         except CallError as error:
             self.stop(f"batch {shard.batch_id or shard.id}: {error.outcome} ({error.detail})")
@@ -259,7 +244,7 @@ class _Batches:
         path = self._file(shard.id)
         if not path.is_file():
             return await self._end(shard, f"{path} is gone; nothing was sent")
-        file_id = await self._patiently(partial(_send_file, path=path))
+        file_id = await self._patiently(partial(send_file, path=path))
         shard = await self._note(replace(shard, state=State.UPLOADED, file_id=file_id))
         path.unlink()
         return shard
@@ -273,7 +258,7 @@ class _Batches:
         self.under_way.add(shard.id)
         shard = await self._note(replace(shard, state=State.CREATING))
         try:
-            batch = await self.teacher.calling(partial(_create_batch, shard=shard))
+            batch = await self.teacher.calling(partial(create_batch, shard=shard))
         except CallError as error:
             if not error.retry:
                 await self._end(shard, error.detail)
@@ -289,7 +274,7 @@ class _Batches:
 
     async def _look_up(self, shard: Shard) -> Shard:
         """Does the server have this shard's batch?"""
-        batch_id = await self._patiently(partial(_find_batch, shard=shard))
+        batch_id = await self._patiently(partial(find_batch, shard=shard))
         if batch_id is None:
             return replace(shard, state=State.UPLOADED)
         return await self._note(replace(shard, state=State.CREATED, batch_id=batch_id))
@@ -297,7 +282,7 @@ class _Batches:
     async def _watch(self, shard: Shard) -> Shard:
         """Look at the batch; collect it if it is over."""
         self.under_way.add(shard.id)
-        batch = await self._patiently(partial(_retrieve, batch_id=str(shard.batch_id)))
+        batch = await self._patiently(partial(retrieve, batch_id=str(shard.batch_id)))
         if batch.status not in _OVER:
             logger.info("batch %s: %s", batch.id, batch.status)
             await self.asker.rest(self.poll_s)
@@ -336,7 +321,7 @@ class _Batches:
                 continue
             path = self._file(shard.id).with_suffix(".answers")
             try:
-                await self._patiently(partial(_fetch, file_id=file_id, path=path))
+                await self._patiently(partial(fetch, file_id=file_id, path=path))
             except CallError as error:
                 if not error.retry:  # it is gone
                     await self._end(shard, said, endings, attempts.values(), charged=charged)
@@ -372,7 +357,7 @@ class _Batches:
                 if status in (401, 403, 404, 405):
                     self.stop(f"{self.teacher.endpoint} refuses to answer: {detail}")
                 return key, Ending(outcome, detail=detail)
-            answer = self.teacher.read(_reply(response["body"]))
+            answer = self.teacher.read(read_reply(response["body"]))
         except CallError as error:
             return key, Ending(error.outcome, usd=None, detail=error.detail)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -416,11 +401,11 @@ class _Batches:
         self._file(shard.id).unlink(missing_ok=True)
         shard = replace(shard, state=State.COLLECTED)
         ended = [*endings, *((attempt, nothing) for attempt, _ in left)]
-        await self.ledger.write([*(ending_statement(*one) for one in ended), _saving(shard)])
+        await self.ledger.write([*(ending_statement(*one) for one in ended), saving(shard)])
         return shard
 
     async def _note(self, shard: Shard) -> Shard:
-        await self.ledger.write([_saving(shard)])
+        await self.ledger.write([saving(shard)])
         return shard
 
     async def _patiently(self, call: "Callable[[AsyncOpenAI], Awaitable[_Result]]") -> _Result:
@@ -445,60 +430,3 @@ class _Batches:
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{NAME}-{name}.jsonl"
-
-
-async def _send_file(client: "AsyncOpenAI", path: Path) -> str:
-    # It may have gone through before, without our having heard of it.
-    async for sent in client.files.list(purpose="batch"):
-        if sent.filename == path.name:
-            return sent.id
-    with path.open("rb") as file:
-        return (await client.files.create(file=(path.name, file), purpose="batch")).id
-
-
-async def _create_batch(client: "AsyncOpenAI", shard: Shard) -> Any:
-    return await client.batches.create(
-        input_file_id=str(shard.file_id),
-        endpoint=shard.path,  # type: ignore[arg-type]  # one of _PATHS
-        completion_window="24h",
-        metadata={NAME: shard.id},
-    )
-
-
-async def _find_batch(client: "AsyncOpenAI", shard: Shard) -> str | None:
-    async for batch in client.batches.list(limit=100):
-        # One that failed was not begun; it may be followed by another of this name.
-        if (batch.metadata or {}).get(NAME) == shard.id and batch.status != "failed":
-            return batch.id
-    return None
-
-
-async def _retrieve(client: "AsyncOpenAI", batch_id: str) -> Any:
-    return await client.batches.retrieve(batch_id)
-
-
-async def _fetch(client: "AsyncOpenAI", file_id: str, path: Path) -> None:
-    import openai
-
-    async with client.files.with_streaming_response.content(file_id) as response:
-        with staged(path) as temporary, temporary.open("wb") as file:
-            try:
-                async for block in response.iter_bytes(1 << 18):
-                    file.write(block)
-            except OSError:  # the disk's
-                raise
-            except Exception as error:  # the client does not wrap what breaks off a stream
-                raise openai.APIConnectionError(request=response.http_request) from error
-
-
-def _saving(shard: Shard) -> Statement:
-    return ("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(shard))
-
-
-def _reply(body: dict[str, Any]) -> Any:
-    """A reply's body as the client would have built it."""
-    from openai.types import Completion
-    from openai.types.chat import ChatCompletion
-
-    kind = ChatCompletion if body.get("object") == "chat.completion" else Completion
-    return kind.construct(**body)

@@ -16,14 +16,14 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
+from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from simgpt.annotate.attempts import Ending, Outcome, Statement, ending_statement
 from simgpt.annotate.requests import Answer, Request, Setup
 from simgpt.errors import SimgptError
 
@@ -33,94 +33,7 @@ _VERSION = 1
 _CHUNK = 500  # keys looked up at once
 _MIN_FREE = 32 << 20  # bytes; room for the answers on their way when the disk fills up
 
-_SCHEMA = """
-CREATE TABLE setup (
-    id INTEGER PRIMARY KEY,
-    hash TEXT NOT NULL UNIQUE,      -- of endpoint, model, prompt, sampling and interface
-    prompt_hash TEXT NOT NULL,
-    prompt_name TEXT NOT NULL,
-    content TEXT NOT NULL           -- JSON: Setup.describe()
-);
-CREATE TABLE request (
-    id INTEGER PRIMARY KEY,
-    key BLOB NOT NULL UNIQUE,       -- Setup.key()
-    setup INTEGER NOT NULL REFERENCES setup,
-    inputs TEXT NOT NULL            -- JSON list of what was asked about
-);
-CREATE TABLE attempt (
-    id INTEGER PRIMARY KEY,
-    request INTEGER NOT NULL REFERENCES request,
-    batch TEXT REFERENCES shard,    -- NULL for a call of its own
-    started REAL NOT NULL,          -- seconds since 1970
-    seconds REAL,                   -- until the answer was there
-    outcome TEXT NOT NULL,
-    detail TEXT,                    -- what the server said where it gave no answer
-    answer TEXT, finish TEXT, model TEXT, fingerprint TEXT,
-    input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER,
-    most_usd REAL NOT NULL,         -- no answer could cost more
-    usd REAL                        -- what it cost; NULL where nobody can tell
-);
-CREATE INDEX attempt_of_request ON attempt (request);
-CREATE INDEX attempt_in_flight ON attempt (batch) WHERE outcome = 'in flight';
-CREATE TABLE job (
-    id INTEGER PRIMARY KEY,
-    started REAL NOT NULL,
-    ended REAL,
-    wanted INTEGER NOT NULL,        -- answers wanted in all
-    had INTEGER NOT NULL            -- answers that were there at the start
-);
-CREATE TABLE ability (
-    endpoint TEXT NOT NULL, model TEXT NOT NULL, name TEXT NOT NULL,
-    supported INTEGER NOT NULL, detail TEXT NOT NULL, checked REAL NOT NULL,
-    PRIMARY KEY (endpoint, model, name)
-);
-CREATE TABLE shard (
-    id TEXT PRIMARY KEY,
-    state TEXT NOT NULL,
-    endpoint TEXT NOT NULL, model TEXT NOT NULL,
-    path TEXT NOT NULL,             -- of the interface that its requests go to
-    file_id TEXT, batch_id TEXT     -- the server's names
-);
-"""
-
-
-Statement = tuple[str, tuple[Any, ...]]  # SQL and its values
-
-
-class Outcome(StrEnum):
-    """How an attempt ended."""
-
-    IN_FLIGHT = "in flight"
-    ANSWERED = "answered"
-    RATE_LIMITED = "rate limited"
-    SERVER_ERROR = "server error"
-    REJECTED = "rejected"  # the server will not take this request
-    UNREACHABLE = "unreachable"  # no connection, so nothing was sent
-    TIMED_OUT = "timed out"
-    DROPPED = "connection dropped"
-    MALFORMED = "malformed reply"
-    EXPIRED = "batch line without an answer"
-    LOST = "lost in a kill"
-
-
-# The server may have done the work, and charged for it, without our having seen the answer.
-UNKNOWN_COST = (
-    Outcome.IN_FLIGHT,
-    Outcome.TIMED_OUT,
-    Outcome.DROPPED,
-    Outcome.MALFORMED,
-    Outcome.LOST,
-)
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How one attempt ended, and what it brought."""
-
-    outcome: Outcome
-    answer: Answer | None = None
-    usd: float | None = 0.0  # None where nobody can tell
-    detail: str = ""
+_SCHEMA = resources.files("simgpt") / "annotate" / "ledger.sql"
 
 
 class Ledger:
@@ -409,36 +322,6 @@ class Ledger:
         return self._setups[setup.hash]
 
 
-def ending_statement(attempt: int, ending: Ending) -> Statement:
-    """The statement that notes how an attempt ended."""
-    answer = ending.answer
-    return (
-        "UPDATE attempt SET outcome = ?, detail = ?, seconds = ? - started, usd = ?, answer = ?,"
-        " model = ?, fingerprint = ?, finish = ?, input_tokens = ?, cached_tokens = ?,"
-        " output_tokens = ? WHERE id = ?",
-        (
-            ending.outcome,
-            ending.detail or None,
-            time.time(),
-            ending.usd,
-            *(
-                (None,) * 7
-                if answer is None
-                else (
-                    answer.text,
-                    answer.model,
-                    answer.fingerprint,
-                    answer.finish,
-                    answer.input_tokens,
-                    answer.cached_tokens,
-                    answer.output_tokens,
-                )
-            ),
-            attempt,
-        ),
-    )
-
-
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A ledger opened for looking at, also while a run is using it.
@@ -469,7 +352,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-        db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        schema = _SCHEMA.read_text(encoding="utf-8")
+        db.executescript(f"BEGIN; {schema} PRAGMA user_version = {_VERSION}; COMMIT;")
     _check_version(db, path)
 
 

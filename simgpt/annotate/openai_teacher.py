@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from simgpt.annotate.ledger import Outcome
+from simgpt.annotate.attempts import Outcome
 from simgpt.annotate.parsing import AnswerError, parse_answer
 from simgpt.annotate.prompting import AnswerForm, Message
 from simgpt.annotate.requests import STOP, Answer, Api, Request

@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from simgpt.annotate.ledger import Outcome, reading
+from simgpt.annotate.attempts import Outcome
+from simgpt.annotate.ledger import reading
 from simgpt.annotate.progress import span
 
 _RATE_WINDOW_S = 300.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from simgpt.annotate.ledger import Outcome
+from simgpt.annotate.attempts import Outcome
 from simgpt.annotate.prompting import AnswerForm, answer_text, json_answer_text
 from simgpt.annotate.requests import Answer, Request
 from simgpt.errors import SimgptError

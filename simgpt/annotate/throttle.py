@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from simgpt.annotate.ledger import Outcome
+from simgpt.annotate.attempts import Outcome
 from simgpt.annotate.teachers import CallError
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 60.0

@@ -45,7 +45,7 @@ def ask(tmp_path, monkeypatch):
         asking = replace(settings.pop("asking", BATCH), **settings.pop("change", {}))
         with monkeypatch.context() as patch:
             if stop_at is not None:
-                patch.setattr(engine, "_retrieve", ctrl_c_at(stop_at))
+                patch.setattr(engine, "retrieve", ctrl_c_at(stop_at))
             return annotate_with(teacher, tmp_path, items, asking=asking, **settings)
 
     monkeypatch.setattr(engine, "wait_before", lambda attempt: 0.01)
@@ -53,8 +53,8 @@ def ask(tmp_path, monkeypatch):
 
 
 def ctrl_c_at(number):
-    """As `_retrieve`, but when this many batches have been looked at, Ctrl-C is pressed."""
-    retrieve, seen = engine._retrieve, set()
+    """As `retrieve`, but when this many batches have been looked at, Ctrl-C is pressed."""
+    retrieve, seen = engine.retrieve, set()
 
     async def watched(client, batch_id):
         if batch_id not in seen:
@@ -80,12 +80,12 @@ def query(tmp_path):
 def sent(monkeypatch):
     """The files that are uploaded, and what is asked of the server, in order."""
     files, calls = [], []
-    for name in ("_send_file", "_create_batch", "_find_batch", "_retrieve", "_fetch"):
+    for name in ("send_file", "create_batch", "find_batch", "retrieve", "fetch"):
         call = getattr(engine, name)
 
         def noting(client, *args, _name=name, _call=call, **kwargs):
             calls.append(_name)
-            if _name == "_send_file":
+            if _name == "send_file":
                 files.append(kwargs["path"].read_bytes())
             return _call(client, *args, **kwargs)
 
@@ -166,7 +166,7 @@ def test_a_shard_is_on_disk_and_in_the_ledger_before_it_is_sent_and_creating_bef
     ask, query, tmp_path, monkeypatch
 ):
     seen = []
-    send, create = engine._send_file, engine._create_batch
+    send, create = engine.send_file, engine.create_batch
 
     def state():
         return query("SELECT state, count(*) FROM shard JOIN attempt ON batch = shard.id")
@@ -179,8 +179,8 @@ def test_a_shard_is_on_disk_and_in_the_ledger_before_it_is_sent_and_creating_bef
         seen.append(("create", (tmp_path / "ledger.sqlite").is_file(), state()))
         return await create(client, shard=shard)
 
-    monkeypatch.setattr(engine, "_send_file", noted_send)
-    monkeypatch.setattr(engine, "_create_batch", noted_create)
+    monkeypatch.setattr(engine, "send_file", noted_send)
+    monkeypatch.setattr(engine, "create_batch", noted_create)
     with OpenAIServer() as server:
         ask(server, sentences(8))
     assert seen == [("send", True, [("planned", 8)]), ("create", True, [("creating", 8)])]
@@ -242,8 +242,8 @@ def test_the_server_is_asked_for_the_batch_before_it_is_created_again(ask, sent,
     with OpenAIServer(batch_faults={"create_then_drop": 1}) as server:
         ask(server, sentences(5))
     _, calls = sent
-    assert [name for name in calls if name != "_retrieve"] == [
-        *("_send_file", "_create_batch", "_find_batch", "_fetch")
+    assert [name for name in calls if name != "retrieve"] == [
+        *("send_file", "create_batch", "find_batch", "fetch")
     ]
 
 
@@ -251,7 +251,7 @@ def test_a_batch_that_cannot_be_created_is_given_up_after_some_attempts(ask, mon
     async def create(client, shard):
         raise openai.APIConnectionError(request=None) from ConnectionError("no")
 
-    monkeypatch.setattr(engine, "_create_batch", create)
+    monkeypatch.setattr(engine, "create_batch", create)
     with OpenAIServer() as server:
         with pytest.raises(Interrupted, match="connection dropped"):
             ask(server, sentences(5))
@@ -266,8 +266,8 @@ def test_a_batch_that_the_server_refuses_to_create_leaves_its_requests_open(
             async def create(client, shard):
                 return await engine_create(client, replace(shard, file_id="file-gone"))
 
-            engine_create = engine._create_batch
-            patch.setattr(engine, "_create_batch", create)
+            engine_create = engine.create_batch
+            patch.setattr(engine, "create_batch", create)
             with pytest.raises(Interrupted, match="rejected.*file-gone"):
                 ask(server, sentences(5))
         assert query("SELECT outcome, usd, count(*) FROM attempt GROUP BY 1") == [
@@ -278,7 +278,7 @@ def test_a_batch_that_the_server_refuses_to_create_leaves_its_requests_open(
 
 
 def test_a_download_that_breaks_off_is_made_again(ask, monkeypatch):
-    fetch, tries = engine._fetch, []
+    fetch, tries = engine.fetch, []
 
     async def torn(client, file_id, path):
         tries.append(file_id)
@@ -286,7 +286,7 @@ def test_a_download_that_breaks_off_is_made_again(ask, monkeypatch):
             client = openai.AsyncOpenAI(api_key="k", base_url=half.url, max_retries=0)
         return await fetch(client, file_id, path)
 
-    monkeypatch.setattr(engine, "_fetch", torn)
+    monkeypatch.setattr(engine, "fetch", torn)
     with HalfServer() as half, OpenAIServer() as server:
         assert ask(server, sentences(5))["triplets"] == 5
     assert len(tries) == 2
@@ -297,9 +297,9 @@ def test_answers_that_are_gone_from_the_server_are_asked_for_again_by_the_next_r
 ):
     with OpenAIServer() as server:
         with monkeypatch.context() as patch:
-            fetch = engine._fetch
+            fetch = engine.fetch
             patch.setattr(
-                engine, "_fetch", lambda client, file_id, path: fetch(client, "file-gone", path)
+                engine, "fetch", lambda client, file_id, path: fetch(client, "file-gone", path)
             )
             with pytest.raises(Interrupted, match="file-gone"):
                 ask(server, sentences(5))
@@ -382,7 +382,7 @@ def test_batches_smaller_after_a_full_queue_take_the_place_of_those_that_were_no
 
 def test_a_queue_that_takes_one_batch_at_a_time_is_served_one_at_a_time(ask, monkeypatch):
     under_way, refused, created = set(), set(), []
-    create, retrieve = engine._create_batch, engine._retrieve
+    create, retrieve = engine.create_batch, engine.retrieve
 
     async def limited_create(client, shard):
         batch = await create(client, shard)
@@ -404,8 +404,8 @@ def test_a_queue_that_takes_one_batch_at_a_time_is_served_one_at_a_time(ask, mon
             under_way.discard(batch_id)
         return batch
 
-    monkeypatch.setattr(engine, "_create_batch", limited_create)
-    monkeypatch.setattr(engine, "_retrieve", limited_retrieve)
+    monkeypatch.setattr(engine, "create_batch", limited_create)
+    monkeypatch.setattr(engine, "retrieve", limited_retrieve)
     with OpenAIServer(batch_polls=3) as server:
         assert ask(server, sentences(80))["triplets"] == 80
     assert len(created) <= 8 + 7 + 2  # all at once, and then those refused one by one
@@ -513,8 +513,8 @@ def test_shards_under_way_count_and_the_next_one_waits_for_what_they_leave(ask, 
         summary = ask(server, sentences(30), change={"price": PRICE, "budget_usd": limit})
     assert summary["triplets"] == 30
     assert summary["usd"] < limit < worst_usd(30)
-    calls = [name for name in sent[1] if name in ("_create_batch", "_fetch")]
-    assert calls == ["_create_batch", "_fetch"] * 3
+    calls = [name for name in sent[1] if name in ("create_batch", "fetch")]
+    assert calls == ["create_batch", "fetch"] * 3
 
 
 def test_the_ledgers_total_never_exceeds_the_budget(ask, query):
@@ -537,8 +537,8 @@ def test_after_a_resume_shards_under_way_count_in_the_budget(ask, query, sent):
         server.settings.batch_polls = 1
         assert ask(server, sentences(30), change=change)["triplets"] == 30
         assert server.stats()["batches"] == 3
-    calls = [name for name in sent[1] if name in ("_create_batch", "_fetch")]
-    assert calls == ["_create_batch", "_fetch"] * 3
+    calls = [name for name in sent[1] if name in ("create_batch", "fetch")]
+    assert calls == ["create_batch", "fetch"] * 3
 
 
 def test_a_budget_that_is_smaller_on_resume_holds_for_what_was_not_begun(ask, monkeypatch):
@@ -548,7 +548,7 @@ def test_a_budget_that_is_smaller_on_resume_holds_for_what_was_not_begun(ask, mo
             async def send(client, path):
                 raise KeyboardInterrupt
 
-            patch.setattr(engine, "_send_file", send)
+            patch.setattr(engine, "send_file", send)
             with pytest.raises(KeyboardInterrupt):
                 ask(server, sentences(20), change={"price": PRICE})
         limit = worst_usd(10) * 0.5
@@ -634,7 +634,7 @@ def test_the_key_is_in_no_log_and_no_ledger(ask, tmp_path, monkeypatch, caplog):
     async def retrieve(client, batch_id):
         return openai.types.Batch.construct(id=batch_id, status="failed", errors={"data": [said]})
 
-    monkeypatch.setattr(engine, "_retrieve", retrieve)
+    monkeypatch.setattr(engine, "retrieve", retrieve)
     with OpenAIServer() as server:
         with pytest.raises(Interrupted) as told:
             ask(server, sentences(3))
@@ -679,10 +679,10 @@ def test_the_command_stops_on_ctrl_c_and_goes_on(tmp_path, repository, query):
 SHARDS, COUNT = 2, 16
 STEPS = {
     "write": 2 + 5 * SHARDS,  # begin and end of the run, and each state of a shard
-    "_send_file": SHARDS,
-    "_create_batch": SHARDS,
-    "_retrieve": 2 * SHARDS,
-    "_fetch": SHARDS,
+    "send_file": SHARDS,
+    "create_batch": SHARDS,
+    "retrieve": 2 * SHARDS,
+    "fetch": SHARDS,
 }
 
 
@@ -703,7 +703,7 @@ def run_until_killed(url, folder, kill):
 
         return wrapper
 
-    for name in (*STEPS, "_find_batch"):
+    for name in (*STEPS, "find_batch"):
         holder = Ledger if name == "write" else engine
         setattr(holder, name, deadly(name, getattr(holder, name)))
     os.environ["OPENAI_API_KEY"] = "test-key"
@@ -773,12 +773,12 @@ def test_a_run_killed_at_any_step_ends_in_the_same_files_and_nothing_is_paid_twi
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("step", [("_find_batch", 1), ("write", 2)], ids=["_find_batch", "adopted"])
+@pytest.mark.parametrize("step", [("find_batch", 1), ("write", 2)], ids=["find_batch", "adopted"])
 def test_a_run_killed_again_while_it_looks_for_its_batch_finds_it_the_next_time(
     process, undisturbed, tmp_path, step, moment
 ):
     with OpenAIServer() as server:
-        for kill in (("_create_batch", 1, "after"), (*step, moment)):
+        for kill in (("create_batch", 1, "after"), (*step, moment)):
             assert process(server.url, tmp_path, kill) == -signal.SIGKILL
         assert process(server.url, tmp_path, None) == 0
         stats = server.stats()

@@ -9,7 +9,7 @@ import pytest
 
 from simgpt import SimgptError
 from simgpt.annotate import OpenAITeacher, Sampling, load_prompt
-from simgpt.annotate.ledger import Outcome
+from simgpt.annotate.attempts import Outcome
 from simgpt.annotate.openai_teacher import _retry_after
 from simgpt.annotate.requests import STOP, Api, Setup
 from simgpt.annotate.teachers import CallError

@@ -300,7 +300,7 @@ def test_a_request_that_the_server_rejects_is_recorded_and_the_rest_goes_on(tmp_
 
     class Picky(Scripted):
         async def ask(self, request):
-            from simgpt.annotate.ledger import Outcome
+            from simgpt.annotate.attempts import Outcome
             from simgpt.annotate.teachers import CallError
 
             if request.inputs[0] == DOG.text:

@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from simgpt import SimgptError
 from simgpt.annotate import Asking, Price, Prompt
-from simgpt.annotate.ledger import Ending, Ledger, Outcome
+from simgpt.annotate.attempts import Ending, Outcome
+from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.requests import Answer, Setup
 from simgpt.annotate.status import status, status_lines
 from simgpt.cli import app

@@ -4,7 +4,8 @@ import pytest
 
 from simgpt import SimgptError
 from simgpt.annotate import Api, Prompt, Sampling, Task, load_prompt
-from simgpt.annotate.ledger import Ending, Ledger, Outcome
+from simgpt.annotate.attempts import Ending, Outcome
+from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.requests import Answer, Setup
 from simgpt.annotate.task import Open, chunks
 from simgpt.sentences import SourceSentence

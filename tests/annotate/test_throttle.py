@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from simgpt.annotate.ledger import Outcome
+from simgpt.annotate.attempts import Outcome
 from simgpt.annotate.teachers import CallError
 from simgpt.annotate.throttle import Throttle, wait_before
 
