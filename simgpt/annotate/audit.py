@@ -34,6 +34,11 @@ _NEGATIONS = {"not": "", "no": "", "never": "", "cannot": "can", "without": "wit
 _NEGATIONS |= {"can't": "can", "won't": "will", "shan't": "shall"}
 # What comes and goes with a negation: "A dog barks", "No dog is barking", "The dog does not bark".
 _HELPERS = frozenset("a an the any some do does did am is are was were be".split())
+# English words that carry little meaning of their own. Negations are not among them.
+_FUNCTION_WORDS = _HELPERS | frozenset(
+    "being been have has had it its he she they his her their there this that these those"
+    " of in on at to for with by and or as from into".split()
+)
 _ENDING = re.compile(r"(?:ing|e?[ds]|e)$")
 
 
@@ -47,6 +52,10 @@ class Verdict(StrEnum):
     that it can hardly be dissimilar: at least `CLOSE_SIMILAR` or `CLOSE_DISSIMILAR`."""
     NEGATION = "negation"
     """The dissimilar sentence is the sentence with an (English) negation put in or taken out."""
+    FRAGMENT = "fragment"
+    """The dissimilar sentence says nothing that the sentence or the similar one does not say: all
+    its content words stand there, in the same order. (In another order they may mean another thing:
+    dog bites man, man bites dog.)"""
     SAME = "same"
     """The similar and the dissimilar sentence have the same words in the same order."""
     REFUSAL = "refusal"
@@ -81,6 +90,7 @@ def audit(
         (Verdict.COPY, s in (p, n)),
         (Verdict.NEAR_COPY, _close(s, p, CLOSE_SIMILAR) or _close(s, n, CLOSE_DISSIMILAR)),
         (Verdict.NEGATION, _negates(s, n)),
+        (Verdict.FRAGMENT, n not in (s, p) and (_is_part(n, s) or _is_part(n, p))),
         (Verdict.SAME, p == n),
         (Verdict.REFUSAL, is_refusal(similar) or is_refusal(dissimilar)),
         (
@@ -128,6 +138,14 @@ def _close(first: list[str], second: list[str], limit: float) -> bool:
 def _lengths_differ(first: list[str], second: list[str]) -> bool:
     short, long = sorted((len(first), len(second)))
     return long > LENGTH_FACTOR * (short + LENGTH_SLACK)
+
+
+def _is_part(part: list[str], whole: list[str]) -> bool:
+    """Do the content words of `part` stand in `whole`, in this order?"""
+    words_left = iter([word for word in whole if word not in _FUNCTION_WORDS])
+    content = [word for word in part if word not in _FUNCTION_WORDS]
+    # One word alone says too little: "It is late.", "Is it late?"
+    return len(content) > 1 and all(word in words_left for word in content)
 
 
 def _negates(first: list[str], second: list[str]) -> bool:

@@ -114,6 +114,35 @@ def test_only_the_dissimilar_sentence_is_searched_for_a_negation():
     assert Verdict.NEGATION not in verdicts("It is warm.", similar="It is not warm.")
 
 
+@pytest.mark.parametrize(
+    "dissimilar",
+    [
+        "A man is playing the trumpet.",
+        "The man is playing a trumpet on the corner of it.",
+        "Somebody blows a trumpet.",  # of the similar sentence
+    ],
+)
+def test_a_dissimilar_sentence_that_says_a_part_of_the_same_is_a_fragment(dissimilar):
+    assert verdicts(dissimilar=dissimilar)[0] is Verdict.FRAGMENT
+
+
+@pytest.mark.parametrize(
+    "dissimilar",
+    [
+        "A woman is playing the trumpet.",
+        "A trumpet is playing the man.",  # another order, another meaning
+        "A man is not playing the trumpet.",
+        "It is the one that they have.",  # nothing but function words
+    ],
+)
+def test_another_word_or_another_order_makes_no_fragment(dissimilar):
+    assert Verdict.FRAGMENT not in verdicts(dissimilar=dissimilar)
+
+
+def test_a_similar_sentence_may_leave_something_out():
+    assert verdicts(similar="A man is playing the trumpet.") == ()
+
+
 def test_similar_and_dissimilar_with_the_same_words_are_the_same():
     assert verdicts(similar="It is late.", dissimilar="it is LATE")[-1:] == (Verdict.SAME,)
     assert verdicts(similar="It is late.", dissimilar="Is it late?") == ()
@@ -193,4 +222,4 @@ def test_few_of_the_bundled_triplets_would_be_rejected():
     found = [set(audit(*t.texts, reused=reused)) for t in triplets]
     rejected = Counter(verdict for each in found for verdict in each & REJECTING)
     assert sum(not REJECTING.isdisjoint(each) for each in found) < 0.01 * len(triplets)
-    assert set(rejected) == {Verdict.NEAR_COPY, Verdict.NEGATION}
+    assert set(rejected) == {Verdict.NEAR_COPY, Verdict.NEGATION, Verdict.FRAGMENT}

@@ -4,8 +4,8 @@
 
 Measures, in one run on one machine:
 
-- the bare official client (AsyncOpenAI, no ledger, no retries) and the engine of `simgpt annotate` at
-  the same concurrency, in turns, and the median of the ratios;
+- the bare official client (AsyncOpenAI, no ledger, no retries) and the engine of `simgpt annotate`
+  at the same concurrency, in turns, and the median of the ratios;
 - the whole command for 10,000 and for all sentences, each in a process of its own: rows a second,
   peak memory, time a row along the way;
 - the same command again on the finished ledger.
