@@ -39,6 +39,12 @@ def load_scale(results: Path) -> dict[str, Any]:
     return scale
 
 
+def load_reading(results: Path) -> dict[str, Any]:
+    """How many of the weak teacher's kept triplets a reader found usable."""
+    reading: dict[str, Any] = read_json(results / "teacher" / "reading.json")
+    return reading
+
+
 def yield_bars(outcomes: Mapping[str, Mapping[str, int]]) -> Figure:
     """What became of the sentences: a bar for each kind or teacher, in per cent.
 
@@ -124,12 +130,16 @@ def scale_table(scale: Mapping[str, Any]) -> str:
 
 
 def annotation_facts(
-    yields: Mapping[str, Mapping[str, Any]], scale: Mapping[str, Any]
+    yields: Mapping[str, Mapping[str, Any]], scale: Mapping[str, Any], reading: Mapping[str, Any]
 ) -> dict[str, str]:
     """Measured numbers that prose refers to by name."""
     facts = {
         f"kept_{name.replace('-', '_')}": f"{100 * s['triplets'] / s['sentences']:.0f} %"
         for name, s in yields.items()
+    }
+    facts |= {
+        f"usable_{kind}": f"{reading['usable'][kind]} of {read}"
+        for kind, read in reading["read"].items()
     }
     tenths = scale["full"]["ms_per_row_by_tenth"]
     return facts | {

@@ -28,7 +28,8 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     fragments["scale-table"] = annotation.scale_table(scale)
     for name, text in fragments.items():
         _write_if_changed(output / f"{name}.txt", text, write_text)
-    return tables.facts(result) | annotation.annotation_facts(yields, scale)
+    reading = annotation.load_reading(results)
+    return tables.facts(result) | annotation.annotation_facts(yields, scale, reading)
 
 
 def figure_block(drawing: figures.Drawing) -> str:

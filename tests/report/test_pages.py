@@ -83,6 +83,7 @@ def results(tmp_path):
         "selection/fast": result(81.0, 75.0, seed=1),
         "annotation/weak-one": annotated("weak", 30, 70),
         "annotation/scale": SCALE,
+        "teacher/reading": {"read": {"captions": 7}, "usable": {"captions": 2}},
     }
     for name, content in files.items():
         path = tmp_path / "results" / f"{name}.json"
@@ -117,6 +118,7 @@ def test_facts_tables_and_figures_are_written_for_the_book(results, tmp_path):
     assert "| full | 371,000 | 742.0 | 500 | 190 |" in (output / "scale-table.txt").read_text()
     assert facts["kept_weak_one"] == "30 %"
     assert facts["scale_ratio"] == "91 %"
+    assert facts["usable_captions"] == "2 of 7"
     assert (facts["scale_extra_mib"], facts["scale_again_s"]) == ("40", "2.5")
     assert "Kept as triplets: weak: captions: 30 per cent" in (output / "yields.txt").read_text()
     for name in ("idea", "headline", "gains", "selection", "yields"):
