@@ -198,7 +198,8 @@ for _answer in (
 # ## The audit
 #
 # An answer in the right form can still teach the wrong thing: it hands the sentence back, swaps one
-# word, puts a "not" in, or tells everyone the same. Each such fault has a *verdict*. Here they are at
+# word, puts a "not" in, says half of the same, or tells everyone the same. Each such fault has a
+# *verdict*. Here they are at
 # work on made-up answers to one sentence:
 
 # %%
@@ -213,6 +214,7 @@ _answers = {
         "After dark, wheat is brought in.",
         "Farmers are not harvesting the wheat at night.",
     ),
+    "a part of it": ("After dark, wheat is brought in.", "Farmers are harvesting wheat."),
     "declined": ("As an AI model, I cannot write this sentence.", "The city pool is closed."),
     "twice the same": ("The city pool is closed.", "the city pool is closed"),
     "same opening": ("After dark, wheat is brought in.", "Farmers are selling apples at the gate."),
