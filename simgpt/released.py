@@ -79,12 +79,25 @@ def import_release(source: str, output: Path) -> dict[str, int]:
             for triplet in read_release(path, counts=counts)
         ),
     )
+    write_text(output.with_name(f"{output.stem}.card.md"), _card(origin, path, counts, output))
     rows, kept = counts["rows"], counts["kept"]
     logger.info("%s: %d rows, %d kept, %d left out", path, rows, kept, rows - kept)
     logger.info("%s: SHA-256 %s", path, sha256_of(path))
     if release.rows not in (None, rows):
         logger.warning("%s: %d rows; the published file has %d", path, rows, release.rows)
     return counts
+
+
+def _card(origin: str, path: Path, counts: dict[str, int], output: Path) -> str:
+    return (
+        f"# Data card: {output.name}\n\n"
+        f"Triplets from the released file `{origin}`, whose terms apply.\n\n"
+        f"- SHA-256 of the released file: `{sha256_of(path)}`\n"
+        f"- SHA-256 of this one: `{sha256_of(output)}`\n"
+        f"- rows: {counts['rows']:,}, of which {counts['kept']:,} are triplets; left out: "
+        f"{counts['empty']:,} with an empty text, {counts['repeated']:,} with one that repeats "
+        "another\n"
+    )
 
 
 def read_release(path: Path, *, counts: dict[str, int] | None = None) -> Iterator[Triplet]:

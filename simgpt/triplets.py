@@ -5,6 +5,7 @@ field's usual columns `sent0,sent1,hard_neg`.
 """
 
 import csv
+import errno
 import hashlib
 import json
 import random
@@ -12,11 +13,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from simgpt.config import RunConfig
 from simgpt.errors import SimgptError
-from simgpt.files import read_csv, read_jsonl, staged
+from simgpt.files import read_csv, read_jsonl, staged, writing
 
 if TYPE_CHECKING:  # importing it takes a second, which `simgpt --help` should not wait for
     from datasets import Dataset
@@ -71,10 +73,29 @@ def read_triplets(path: Path) -> Iterator[Triplet]:
         raise SimgptError(f"{path}: holds no triplets")
 
 
-def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
-    """Write triplets as `.jsonl` or `.csv`, by the file's ending; return how many."""
+def check_writable(path: Path) -> None:
+    """Refuse, before any work is done, a place where no triplets could be written.
+
+    Raises:
+        SimgptError: the file has another ending, or its folder cannot be written to.
+    """
     if path.suffix not in (".jsonl", ".csv"):
         raise SimgptError(f"{path}: a triplets file ends in .jsonl or .csv")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder")
+        with TemporaryFile(dir=path.parent):
+            pass
+
+
+def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
+    """Write triplets as `.jsonl` or `.csv`, by the file's ending; return how many.
+
+    Raises:
+        SimgptError: as `check_writable`.
+    """
+    check_writable(path)
     count = 0
     with staged(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         # All cells quoted: a bare "\r" in a text would break its row.

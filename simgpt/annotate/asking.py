@@ -16,10 +16,11 @@ from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.progress import span
 from simgpt.annotate.prompting import Prompt
 from simgpt.annotate.requests import Answer, Api, Request, Setup
-from simgpt.annotate.teachers import CallError, Teacher
+from simgpt.annotate.teachers import CallError, Probe, Teacher
 from simgpt.annotate.throttle import Throttle, wait_before
 
 ATTEMPTS = 8  # at one request in one run; the next run tries again
+FIRST_ANSWERS = 40  # if none of so many can be used, more of them are not worth paying for
 LONGEST_WAIT_S = 900.0  # a server that wants to be left alone for longer ends the run
 
 Call = Callable[[Request], Awaitable[Answer]]
@@ -31,7 +32,7 @@ class Stop:
     """A wish to stop: no call is begun any more, and those under way are waited for."""
 
     reason: str = ""
-    by_signal: bool = False
+    signal: int = 0
 
     def __call__(self, reason: str) -> None:
         """Stop, for this reason; the first one counts."""
@@ -53,6 +54,7 @@ class Asker:
         concurrency: Calls at once, at most.
         stop: Set to stop early.
         answered: Called after each new answer.
+        usable: Can anything be made of an answer?
         given_up: Requests that found no answer although it was asked for many times.
     """
 
@@ -63,11 +65,13 @@ class Asker:
     concurrency: int = 16
     stop: Stop = field(default_factory=Stop)
     answered: Callable[[], None] = lambda: None
+    usable: Callable[[Answer], bool] = lambda answer: True
     given_up: int = 0
 
     def __post_init__(self) -> None:
         self._throttle = Throttle(self.concurrency, lambda: bool(self.stop))
         self._failures_in_a_row = 0
+        self._useless: int | None = 0  # answers of which nothing can be made; None: one was good
 
     async def ask_all(self, requests: Iterator[Request]) -> None:
         """Ask each request until it is answered, or there is a reason to stop."""
@@ -75,7 +79,7 @@ class Asker:
         async def work() -> None:
             for request in requests:  # shared by all workers
                 if not self.stop:
-                    await self.ask(request)
+                    await self.ask(request, self._ask_and_look)
                 if self.stop:
                     return
 
@@ -91,30 +95,37 @@ class Asker:
         """Find out what the server can do, once for each server and model; noted in the ledger."""
         teacher, ledger = self.teacher, self.ledger
         teacher.abilities.update(ledger.abilities(teacher.endpoint, teacher.model))
-        for name in teacher.probes if api is Api.CHAT else ():
+        for name, probe in teacher.probes.items() if api is Api.CHAT else ():
             if name in teacher.abilities or self.stop:
                 continue
             asked = Prompt(
                 f"probe.{name}", "A small request that shows what the server can do: {sentence}"
             )
             request = Setup(teacher.endpoint, teacher.model, asked).request([name])
-            await self.ask(request, partial(self._note_ability, name))
+            await self.ask(request, partial(self._note_ability, name, probe))
 
-    async def _note_ability(self, name: str, _: Request) -> Answer:
-        answer, supported = await self.teacher.probe(name)
+    async def _note_ability(self, name: str, probe: Probe, _: Request) -> Answer:
+        answer, supported = await probe()
         self.teacher.abilities[name] = supported
         await self.ledger.note_ability(
             self.teacher.endpoint, self.teacher.model, name, supported, answer.text
         )
         return answer
 
-    async def ask(self, request: Request, call: Call | None = None) -> None:
-        """Ask one request, again after failures that may pass.
+    async def _ask_and_look(self, request: Request) -> Answer:
+        """Ask, and stop if the first answers of a run are all useless."""
+        answer = await self.teacher.ask(request)
+        if self._useless is not None:
+            self._useless = None if self.usable(answer) else self._useless + 1
+            if self._useless == FIRST_ANSWERS:
+                self.stop(
+                    f"none of the first {FIRST_ANSWERS} answers can be used; one ends with "
+                    f"{answer.finish!r} and says {answer.text[:200]!r}"
+                )
+        return answer
 
-        Args:
-            request: What is asked.
-            call: Stands in for the teacher's `ask`.
-        """
+    async def ask(self, request: Request, call: Call) -> None:
+        """Ask one request by `call`, again after failures that may pass."""
         most_usd = self.price.most_usd(request)
         for attempt in range(1, ATTEMPTS + 1):
             entered = await self._throttle.enter()
@@ -122,7 +133,7 @@ class Asker:
             try:
                 if self.stop or not await self._affordable(most_usd):
                     return
-                error = await self._call(request, most_usd, call or self.teacher.ask)
+                error = await self._call(request, most_usd, call)
             finally:
                 self._throttle.leave(entered, error)
             if error is None or not error.retry or self.stop:
@@ -204,7 +215,7 @@ def stopping_on_signals(stop: Stop) -> Iterator[None]:
         if stop and number == signal.SIGINT:
             raise KeyboardInterrupt
         stop("interrupted")
-        stop.by_signal = True
+        stop.signal = number
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -127,6 +127,8 @@ def _input_tokens(setup: Setup, count: int, size: int) -> tuple[Interval, str]:
     """Tokens of `count` prompts that are about `size` bytes of text together."""
     fixed = count_tokens(setup.prompt.text, setup.model)
     if fixed is not None:
+        # OpenAI's chat form adds three tokens to each message and three to the whole.
+        fixed += 3 * (max(1, len(setup.prompt.turns)) + 1)
         # The prompt is counted; the sentences, its smallest part, are taken from their length.
         sentences = [size / per for per in (_MOST_BYTES, _BYTES_PER_TOKEN, _FEWEST_BYTES)]
         return (

@@ -155,6 +155,15 @@ def judge(
                 yield Judged(asked, fault=UNANSWERED)
 
 
+def usable(answer: Answer) -> bool:
+    """Does the answer hold two sentences?"""
+    try:
+        parse_answer(answer.text, truncated=answer.finish == "length")
+    except AnswerError:
+        return False
+    return True
+
+
 def hashes(output: Path) -> dict[str, str]:
     """SHA-256 of the files that `export` wrote, by name."""
     return {path.name: sha256_of(path) for path in (output, rejected_path(output))}

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -68,8 +68,6 @@ _Result = TypeVar("_Result")
 class OpenAITeacher:
     """Any model behind the OpenAI protocol, through the official client."""
 
-    probes = tuple(_PROBES)
-
     def __init__(
         self,
         model: str,
@@ -107,6 +105,7 @@ class OpenAITeacher:
         self._secrets = [secret for secret in secrets if secret]
         self.abilities: dict[str, bool] = {}
         self._key, self._url, self._timeout_s = key or "none", url, timeout_s
+        self.probes = {name: partial(self._probe, name) for name in _PROBES}
         self._recent: deque[int] = deque(maxlen=_RECENT)
         self._clients: list[AsyncOpenAI] = []
         self._idle: list[AsyncOpenAI] = []
@@ -163,12 +162,8 @@ class OpenAITeacher:
                 Outcome.MALFORMED, self.scrub(f"no answer in the reply ({error})")
             ) from error
 
-    async def probe(self, name: str) -> tuple[Answer, bool]:
-        """Find out by one small call whether the server can do `name`; the answer tells.
-
-        Raises:
-            CallError: the server cannot be asked at all.
-        """
+    async def _probe(self, name: str) -> tuple[Answer, bool]:
+        """Find out by one small call whether the server can do `name`; the answer tells."""
         body = {"model": self.model, "max_tokens": _PROBE_TOKENS, **_PROBES[name]}
         if self.abilities.get("max_completion_tokens"):
             body["max_completion_tokens"] = body.pop("max_tokens")

@@ -24,8 +24,11 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Advance]:
-    """Show how far something is; yields what to call after each step."""
+def progress(label: str, total: int | None) -> Iterator[Advance]:
+    """Show how far something is; yields what to call after each step.
+
+    Without a `total` it shows how much is done, but no time left.
+    """
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(
@@ -47,8 +50,11 @@ def progress(label: str, total: int) -> Iterator[Advance]:
         now = time.monotonic()
         if now - last >= _EVERY_S:
             last = now
-            left = (now - began) / done * (total - done)
-            logger.info("%s: %s of %s, %s left", label, f"{done:,}", f"{total:,}", span(left))
+            if total is None:
+                logger.info("%s: %s so far", label, f"{done:,}")
+            else:
+                left = (now - began) / done * (total - done)
+                logger.info("%s: %s of %s, %s left", label, f"{done:,}", f"{total:,}", span(left))
 
     yield note
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,17 @@ from simgpt.annotate.asking import Asker, Stop, run, stopping_on_signals
 from simgpt.annotate.batch import ask_in_batches
 from simgpt.annotate.cost import FREE, Budget, Price
 from simgpt.annotate.estimate import Estimate, estimate
-from simgpt.annotate.export import export, hashes
+from simgpt.annotate.export import export, hashes, usable
 from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.progress import progress
 from simgpt.annotate.prompting import load_prompt, prompt_names
-from simgpt.annotate.requests import Setup
+from simgpt.annotate.requests import Answer, Setup
 from simgpt.annotate.summary import card, summarise, summary_path
 from simgpt.annotate.task import CHUNK, Asked, Open, Task, chunks
 from simgpt.annotate.teachers import Teacher
 from simgpt.errors import SimgptError
 from simgpt.files import read_json, sha256_of, write_json, write_text
+from simgpt.triplets import check_writable
 
 logger = logging.getLogger(__name__)
 
@@ -87,16 +88,18 @@ def survey(task: Iterable[Asked], ledger: Ledger) -> Survey:
     setups: dict[str, Setup] = {}
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
-    for chunk in chunks(task, CHUNK):
-        there = ledger.answered([asked.key for asked in chunk])
-        for asked in chunk:
-            short = int.from_bytes(asked.key[:8])
-            if asked.key not in there and short not in seen:
-                name = asked.setup.hash
-                setups[name] = asked.setup
-                counts[name] += 1
-                sizes[name] += sum(len(text.encode()) for text in asked.inputs)
-            seen.add(short)
+    with progress("reading", None) as advance:
+        for chunk in chunks(task, CHUNK):
+            there = ledger.answered([asked.key for asked in chunk])
+            advance(len(chunk))
+            for asked in chunk:
+                short = int.from_bytes(asked.key[:8])
+                if asked.key not in there and short not in seen:
+                    name = asked.setup.hash
+                    setups[name] = asked.setup
+                    counts[name] += 1
+                    sizes[name] += sum(len(text.encode()) for text in asked.inputs)
+                seen.add(short)
     by_setup = [(setup, counts[name], sizes[name]) for name, setup in setups.items()]
     return Survey(len(seen), counts.total(), by_setup)
 
@@ -138,9 +141,11 @@ def annotate(
 
     Raises:
         Interrupted: something stopped the run; the sentence says what, and how to go on.
-        SimgptError: the ledger is in use, or no answer became a triplet.
+        SimgptError: the ledger is in use, the output cannot be written, or no answer became a
+            triplet.
     """
     asking = asking or Asking()
+    check_writable(output)
     mark = ""
     if origin and asking.limit is None:
         mark = _mark(task, origin, keep_flagged)
@@ -148,7 +153,7 @@ def annotate(
             logger.info("%s: finished before, nothing to do", output)
             return summary
     with Ledger(ledger) as opened:
-        found = ask(task, teacher, opened, asking)
+        found = ask(task, teacher, opened, asking, usable)
         with progress("writing", 2 * found.wanted) as advance:
             result = export(task, opened, output, keep_flagged=keep_flagged, advance=advance)
         summary = summarise(output, result, opened, mark)
@@ -157,8 +162,16 @@ def annotate(
     return summary
 
 
-def ask(task: Iterable[Asked], teacher: Teacher, ledger: Ledger, asking: Asking) -> Survey:
+def ask(
+    task: Iterable[Asked],
+    teacher: Teacher,
+    ledger: Ledger,
+    asking: Asking,
+    usable: Callable[[Answer], bool],
+) -> Survey:
     """Ask for everything in `task` that has no answer yet; return what there was to do.
+
+    If `usable` makes nothing of the first answers, the rest is not paid for.
 
     Raises:
         Interrupted: something stopped it before the end, or some requests found no answer.
@@ -178,7 +191,9 @@ def ask(task: Iterable[Asked], teacher: Teacher, ledger: Ledger, asking: Asking)
     stop = Stop()
     budget = Budget(asking.budget_usd, ledger.spent_usd())
     with stopping_on_signals(stop), progress("asking", to_ask) as advance:
-        asker = Asker(teacher, ledger, asking.price, budget, asking.concurrency, stop, advance)
+        asker = Asker(
+            teacher, ledger, asking.price, budget, asking.concurrency, stop, advance, usable
+        )
         run(_ask(Open(task, ledger, asking.limit), asker, asking, found))
     if asker.given_up and asking.limit is None:
         stop(f"{asker.given_up:,} requests found no answer")
@@ -187,7 +202,7 @@ def ask(task: Iterable[Asked], teacher: Teacher, ledger: Ledger, asking: Asking)
             f"stopped: {stop.reason}. What was answered is kept in {ledger.path}; run the same "
             "command to go on, or add --limit 0 to write what is there"
         )
-        error.exit_status = 130 if stop.by_signal else 1  # as a shell reports Ctrl-C
+        error.exit_status = 128 + stop.signal if stop.signal else 1  # as a shell reports it
         raise error
     return found
 

@@ -102,7 +102,13 @@ def score_pairs(
     )
     task = Pairs(pairs, setup)
     with Ledger(ledger) as opened:
-        found = ask(task, teacher, opened, asking or Asking())
+        found = ask(
+            task,
+            teacher,
+            opened,
+            asking or Asking(),
+            lambda answer: parse_score(answer.text) is not None,
+        )
         gold: list[float] = []
         given: list[float] = []
         scored = 0

@@ -1,5 +1,6 @@
 """Teachers: whatever answers a request."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +32,10 @@ class CallError(Exception):
     retry_after_s: float | None = None
 
 
+# Answers with what came back and whether there is the ability; raises CallError.
+Probe = Callable[[], Awaitable[tuple[Answer, bool]]]
+
+
 class Teacher(Protocol):
     """A large language model, or something that stands in for one."""
 
@@ -45,8 +50,8 @@ class Teacher(Protocol):
         ...
 
     @property
-    def probes(self) -> tuple[str, ...]:
-        """Abilities that are not known beforehand; `probe` finds out about them."""
+    def probes(self) -> Mapping[str, Probe]:
+        """Small calls, each of which finds out about one ability that is not known beforehand."""
         ...
 
     @property
@@ -56,14 +61,6 @@ class Teacher(Protocol):
 
     async def ask(self, request: Request) -> Answer:
         """Answer one request.
-
-        Raises:
-            CallError: there was no answer.
-        """
-        ...
-
-    async def probe(self, name: str) -> tuple[Answer, bool]:
-        """Find out, by one small call, whether there is the ability `name`.
 
         Raises:
             CallError: there was no answer.
@@ -83,7 +80,7 @@ class RecordedTeacher:
     """
 
     model = "recorded"
-    probes = ()
+    probes: Mapping[str, Probe] = {}
 
     def __init__(self, path: Path = BUNDLED_TRIPLETS) -> None:
         """Read the annotations in `path`; of two for the same sentence, the first is replayed.
@@ -116,10 +113,6 @@ class RecordedTeacher:
             )
         as_json = request.setup.prompt.answer is AnswerForm.JSON
         return Answer((json_answer_text if as_json else answer_text)(*texts), model=self.model)
-
-    async def probe(self, name: str) -> tuple[Answer, bool]:
-        """There is nothing to find out."""
-        raise NotImplementedError(name)
 
     async def close(self) -> None:
         """There is nothing to let go of."""

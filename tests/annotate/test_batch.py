@@ -39,9 +39,10 @@ PRICE = parse_price("10/30")
 def ask(tmp_path, monkeypatch):
     """Annotate `items` at a server, in batches, with the ledger in the test's folder."""
 
-    def run(server, items, *, probes=(), stop_at=None, **settings):
+    def run(server, items, *, probing=False, stop_at=None, **settings):
         teacher = live(server.url, monkeypatch)
-        teacher.probes = probes
+        if not probing:
+            teacher.probes = {}
         asking = replace(settings.pop("asking", BATCH), **settings.pop("change", {}))
         with monkeypatch.context() as patch:
             if stop_at is not None:
@@ -438,7 +439,7 @@ def test_a_model_that_wants_max_completion_tokens_gets_it_in_the_next_round_and_
     with OpenAIServer(only_max_completion_tokens=True) as server:
         assert ask(server, sentences(5))["triplets"] == 5
         assert server.stats()["batches"] == 2
-        assert ask(server, sentences(9), probes=OpenAITeacher.probes)["triplets"] == 9
+        assert ask(server, sentences(9), probing=True)["triplets"] == 9
         assert server.stats()["batches"] == 3
 
 
@@ -470,7 +471,7 @@ def test_each_new_answer_advances_the_progress_once(tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "wait_before", lambda attempt: 0.01)
     with OpenAIServer(batch_faults={"drop_lines": 0.3, "duplicate_lines": 0.3}) as server:
         teacher = live(server.url, monkeypatch)
-        teacher.probes = ()
+        teacher.probes = {}
         annotate_with(teacher, tmp_path, sentences(30), asking=BATCH)
     assert (ticks["asking"], ticks["asking of"]) == (30, 30)
 
@@ -708,7 +709,7 @@ def run_until_killed(url, folder, kill):
         setattr(holder, name, deadly(name, getattr(holder, name)))
     os.environ["OPENAI_API_KEY"] = "test-key"
     teacher = OpenAITeacher("gpt-4o-mini", base_url=url)
-    teacher.probes = ()
+    teacher.probes = {}
     task = Task(sentences=sentences(COUNT), endpoint=teacher.endpoint, model=teacher.model)
     annotate(
         task,

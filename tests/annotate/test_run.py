@@ -35,7 +35,7 @@ WHY = SourceSentence("Why do cats purr at night?", "questions")
 class Scripted:
     """A teacher that answers from a dict."""
 
-    endpoint, model, probes = "scripted", "scripted", ()
+    endpoint, model, probes = "scripted", "scripted", {}
 
     def __init__(self, answers):
         self.answers, self.abilities, self.asked = answers, {}, []
@@ -285,6 +285,22 @@ def test_what_would_fail_every_time_stops_the_run_at_once(tmp_path, monkeypatch,
         assert server.stats()["requests"] <= 16
     for word in (*words, "run the same command to go on", str(tmp_path / "ledger.sqlite")):
         assert word in str(caught.value)
+
+
+def test_a_run_whose_first_answers_are_all_useless_is_not_paid_for_to_the_end(
+    tmp_path, monkeypatch
+):
+    with OpenAIServer(faults={"truncated": 1.0}) as server:
+        with pytest.raises(
+            Interrupted, match="none of the first 40 answers can be used; .*'length'"
+        ):
+            annotate_with(
+                live(server.url, monkeypatch),
+                tmp_path,
+                sentences(500),
+                asking=Asking(concurrency=4),
+            )
+        assert server.stats()["paid"] <= 40 + 4 + 3
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path, monkeypatch):

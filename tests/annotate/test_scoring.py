@@ -99,7 +99,7 @@ def read(path):
 class Scripted:
     """A teacher that says what a function of the two sentences says."""
 
-    endpoint, model, probes = "scripted", "parrot", ()
+    endpoint, model, probes = "scripted", "parrot", {}
 
     def __init__(self, say):
         self.abilities, self.say, self.asked = {}, say, []

@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 
 from simgpt.annotate import Asking, OpenAITeacher, Task
+from simgpt.annotate.export import usable
 from simgpt.annotate.ledger import Ledger, reading
 from simgpt.annotate.run import ask
 from simgpt.environment import describe_environment
@@ -77,7 +78,7 @@ def compare(url, folder, *, rounds, rows, concurrency):
         def ours(task=task, teacher=teacher, number=number):
             with Ledger(folder / f"compare-{number}.sqlite") as ledger:
                 began = time.perf_counter()
-                ask(task, teacher, ledger, Asking(concurrency=concurrency))
+                ask(task, teacher, ledger, Asking(concurrency=concurrency), usable)
                 return time.perf_counter() - began
 
         def theirs(task=task):
