@@ -4,7 +4,6 @@ from simgpt.annotate.audit import REJECTING, Verdict, audit, reused_answers
 from simgpt.annotate.card import data_card
 from simgpt.annotate.cost import FREE, Price, load_prices, parse_price, price_of
 from simgpt.annotate.estimate import cost_table
-from simgpt.annotate.ledger import DEFAULT_LEDGER
 from simgpt.annotate.openai_teacher import OpenAITeacher
 from simgpt.annotate.parsing import AnswerError, parse_answer
 from simgpt.annotate.prompting import Prompt, load_prompt, prompt_names, read_prompt
@@ -15,7 +14,6 @@ from simgpt.annotate.task import Task
 from simgpt.annotate.teachers import RecordedTeacher, Teacher
 
 __all__ = [
-    "DEFAULT_LEDGER",
     "FREE",
     "REJECTING",
     "AnswerError",

@@ -27,8 +27,6 @@ from simgpt.annotate.attempts import Ending, Outcome, Statement, ending_statemen
 from simgpt.annotate.requests import Answer, Request, Setup
 from simgpt.errors import SimgptError
 
-DEFAULT_LEDGER = Path("runs") / "ledger.sqlite"
-
 _VERSION = 1
 _CHUNK = 500  # keys looked up at once
 _MIN_FREE = 32 << 20  # bytes; room for the answers on their way when the disk fills up

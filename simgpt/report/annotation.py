@@ -14,7 +14,6 @@ from simgpt.report.tables import markdown_table
 
 Outcomes = Mapping[str, Mapping[str, int]]  # by bar: how many sentences had each outcome
 _KEPT = "kept"
-_SCALE = "scale.json"
 
 
 def load_yields(results: Path) -> dict[str, dict[str, Any]]:
@@ -23,20 +22,18 @@ def load_yields(results: Path) -> dict[str, dict[str, Any]]:
     Raises:
         SimgptError: there is none.
     """
-    found = {
-        path.stem: read_json(path)
-        for path in sorted((results / "annotation").glob("*.json"))
-        if path.name != _SCALE
-    }
+    found = {path.stem: read_json(path) for path in sorted((results / "annotation").glob("*.json"))}
     if not found:
         raise SimgptError(f"{results / 'annotation'}: holds no summaries of annotation runs")
     return found
 
 
 def load_scale(results: Path) -> dict[str, Any]:
-    """The measurement of the engine at scale, from `annotation/scale.json`."""
-    scale: dict[str, Any] = read_json(results / "annotation" / _SCALE)
-    return scale
+    """The measurements of engine and ledger at scale, from `benchmarks/`."""
+    return {
+        **read_json(results / "benchmarks" / "annotate_scale.json"),
+        "ledger": read_json(results / "benchmarks" / "ledger_rows.json"),
+    }
 
 
 def load_reading(results: Path) -> dict[str, Any]:
@@ -151,6 +148,10 @@ def annotation_facts(
         "scale_first_tenth_ms": f"{tenths[0]:.2f}",
         "scale_last_tenth_ms": f"{tenths[-1]:.2f}",
         "scale_ledger_mb": f"{scale['full']['ledger_mb']:.0f}",
+        "ledger_rows": f"{scale['ledger']['rows']:,}",
+        "ledger_write_first_us": f"{scale['ledger']['write_us_per_row_by_tenth'][0]:.0f}",
+        "ledger_write_last_us": f"{scale['ledger']['write_us_per_row_by_tenth'][-1]:.0f}",
+        "ledger_look_up_us": f"{scale['ledger']['look_up_us_per_row_by_tenth'][-1]:.0f}",
     }
 
 

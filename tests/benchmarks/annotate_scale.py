@@ -1,6 +1,6 @@
 """Throughput, memory and cost per row of annotation at 371,000 sentences, against loopback.
 
-    python -m tests.benchmarks.annotate_scale --output book/results/annotation/scale.json
+    python -m tests.benchmarks.annotate_scale --output book/results/benchmarks/annotate_scale.json
 
 Measures, in one run on one machine:
 

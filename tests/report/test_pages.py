@@ -69,6 +69,12 @@ SCALE = {
     "written_anew": measured(371_000, 50.0, 180.0),
 }
 
+LEDGER = {
+    "rows": 1_000_000,
+    "write_us_per_row_by_tenth": [100.0] * 9 + [120.0],
+    "look_up_us_per_row_by_tenth": [5.0] * 10,
+}
+
 
 @pytest.fixture
 def results(tmp_path):
@@ -82,7 +88,8 @@ def results(tmp_path):
         "selection/slow": result(79.0, 70.0, seed=1, learning_rate=1e-5),
         "selection/fast": result(81.0, 75.0, seed=1),
         "annotation/weak-one": annotated("weak", 30, 70),
-        "annotation/scale": SCALE,
+        "benchmarks/annotate_scale": SCALE,
+        "benchmarks/ledger_rows": LEDGER,
         "teacher/reading": {"read": {"captions": 7}, "usable": {"captions": 2}},
     }
     for name, content in files.items():
@@ -182,3 +189,4 @@ def test_the_committed_yields_and_scale_are_whole_and_from_clean_commits():
     assert scale["environment"]["git"]["dirty"] is False
     assert scale["full"]["rows"] == 371_000
     assert scale["server"]["avoidable_payments"] == 0
+    assert scale["ledger"]["rows"] == 1_000_000
