@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.ledger_rows --output book/results/benchmarks/ledger_rows.json
 
-Rows are written through the ledger's own methods, 64 requests at a time, as that many calls in flight
-would; the answers have the length of real ones.
+Rows are written through the ledger's own methods, 64 requests at a time, as that many calls in
+flight would; the answers have the length of real ones.
 """
 
 import argparse
@@ -34,7 +34,7 @@ async def fill(ledger, setup, begin, end):
         attempts = await ledger.begin(requests, [0.001] * len(requests))
         answers = [
             Answer(
-                f"1. By the sea dog number {n} is running fast.\n2. Two men are rowing boat {n} home.",
+                f"1. By the sea dog number {n} is running.\n2. Two men are rowing boat {n} home.",
                 model="gpt-4o-mini-2024-07-18",
                 fingerprint="fp_0123456789",
                 input_tokens=540,
