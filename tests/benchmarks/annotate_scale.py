@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -101,16 +100,19 @@ def command(url, folder, rows, concurrency, name):
     """The command line as a user calls it, in a process of its own."""
     source = folder / f"{rows}.txt"
     if not source.is_file():
-        source.write_text("".join(f"{sentence(n)}\n" for n in range(rows)))
+        with source.open("w") as file:
+            file.writelines(f"{sentence(n)}\n" for n in range(rows))
     arguments = ["annotate", str(source), "--source", "captions", "--model", MODEL]
     arguments += ["--base-url", url, "--concurrency", str(concurrency), "--price", "0"]
     arguments += ["--ledger", str(folder / f"{name}.sqlite")]
     arguments += ["--output", str(folder / f"{name}.jsonl")]
     code = (
-        "import resource, sys\nfrom simgpt.cli import main\n"
+        "import re, pathlib\nfrom simgpt.cli import main\n"
         "try:\n    main()\n"
         "except SystemExit as end:\n    assert not end.code, end.code\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+        # Not ru_maxrss, which a child inherits from whoever started it.
+        "status = pathlib.Path('/proc/self/status').read_text()\n"
+        "print(int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) / 1024)\n"
     )
     began = time.perf_counter()
     done = subprocess.run(
@@ -148,22 +150,25 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     os.environ.setdefault("OPENAI_API_KEY", "none")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    result = {
+        "environment": describe_environment(),
+        "command": " ".join(["python", "-m", "tests.benchmarks.annotate_scale", *sys.argv[1:]]),
+        "concurrency": arguments.concurrency,
+    }
     with tempfile.TemporaryDirectory() as folder, ServerProcess() as server:
         folder = Path(folder)
         limits = {"concurrency": arguments.concurrency}
-        result = {
-            "environment": describe_environment(),
-            "command": " ".join(["python", "-m", "tests.benchmarks.annotate_scale", *sys.argv[1:]]),
-            "concurrency": arguments.concurrency,
-            "throughput": compare(server.url, folder, rounds=arguments.rounds, rows=4000, **limits),
-            "small": command(server.url, folder, 10_000, arguments.concurrency, "small"),
-        }
+        result["throughput"] = compare(
+            server.url, folder, rounds=arguments.rounds, rows=4000, **limits
+        )
+        result["small"] = command(server.url, folder, 10_000, arguments.concurrency, "small")
+        result["small"]["ms_per_row_by_tenth"] = along_the_way(folder / "small.sqlite")
         print(json.dumps(result["small"]), flush=True)
+    with tempfile.TemporaryDirectory() as folder, ServerProcess() as server:
+        folder = Path(folder)
         result["full"] = command(server.url, folder, arguments.rows, arguments.concurrency, "full")
         print(json.dumps(result["full"]), flush=True)
         result["full"]["ms_per_row_by_tenth"] = along_the_way(folder / "full.sqlite")
-        result["small"]["ms_per_row_by_tenth"] = along_the_way(folder / "small.sqlite")
         result["full"]["ledger_mb"] = (folder / "full.sqlite").stat().st_size / 1e6
         result["again"] = command(server.url, folder, arguments.rows, arguments.concurrency, "full")
         (folder / "full.jsonl").unlink()
