@@ -609,7 +609,7 @@ def test_batches_of_another_model_are_left_to_its_own_runs(ask, tmp_path, monkey
         with pytest.raises(Interrupted):
             ask(server, sentences(5), stop_at=1)
         other = OpenAITeacher("gpt-4", base_url=server.url)
-        other.probes = ()
+        other.probes = {}
         server.settings.batch_polls = 0
         annotate_with(other, tmp_path, sentences(5), asking=replace(BATCH, price=PRICE))
         assert query("SELECT count(*) FROM attempt WHERE outcome = 'in flight'") == [(5,)]

@@ -417,6 +417,6 @@ def test_tiktoken_counts_the_prompt_where_it_knows_the_model(monkeypatch):
     monkeypatch.setitem(sys.modules, "tiktoken", known)
     found = estimate([(setup_of(model="counted-by-words"), 100, 4400)], PRICE, Pilot([]))
     assert "counted with tiktoken" in found.basis
-    # Four words each, and 44 bytes of sentence.
-    assert found.input_tokens.low > 400
-    assert found.input_tokens.middle == pytest.approx(400 + 4400 / 4.4)
+    # Four words and six tokens of the chat's form each, and 44 bytes of sentence.
+    assert found.input_tokens.low > 1000
+    assert found.input_tokens.middle == pytest.approx(1000 + 4400 / 4.4)
