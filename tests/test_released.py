@@ -1,5 +1,6 @@
 """Released files become triplets: their traps, their download, their checksums."""
 
+import hashlib
 import json
 import logging
 import os
@@ -179,6 +180,16 @@ def test_an_import_tells_rows_kept_and_left_out_and_the_checksum(write, tmp_path
     first, second = (record.getMessage() for record in caplog.records)
     assert first == f"{path}: 2 rows, 1 kept, 1 left out"
     assert second == f"{path}: SHA-256 {released.sha256_of(path)}"
+
+
+def test_an_import_leaves_a_card_with_both_checksums_and_the_counts(write, tmp_path):
+    path, output = write(HEADER + ROW + "A dog runs.,,A cat.\n"), tmp_path / "t.jsonl"
+    import_release(str(path), output)
+    card = (tmp_path / "t.card.md").read_text()
+    assert "# Data card: t.jsonl" in card
+    assert "rows: 2, of which 1 are triplets; left out: 1 with an empty text, 0 with" in card
+    for file in (path, output):
+        assert hashlib.sha256(file.read_bytes()).hexdigest() in card
 
 
 def test_a_failed_import_leaves_the_old_file(write, tmp_path):

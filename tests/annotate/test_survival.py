@@ -84,7 +84,7 @@ def intact(ledger):
 def test_fifty_kills_later_the_triplets_are_those_of_an_undisturbed_run(source, tmp_path):
     path = source(3000)
     draw = random.Random(50)
-    with ServerProcess(latency_s=0.02) as server:
+    with ServerProcess(latency_s=0.04) as server:
         arguments = command(path, tmp_path / "killed", server.url)
         ledger = tmp_path / "killed" / "ledger.sqlite"
         nursery = subprocess.Popen(
