@@ -28,6 +28,7 @@ from simgpt.annotate.requests import Answer, Request, Setup
 from simgpt.errors import SimgptError
 
 _VERSION = 1
+_GATHER_S = 0.002  # a commit waits so long for others' to join it; calls take far longer
 _CHUNK = 500  # keys looked up at once
 _MIN_FREE = 32 << 20  # bytes; room for the answers on their way when the disk fills up
 
@@ -269,6 +270,7 @@ class Ledger:
 
     async def _flush(self) -> None:
         while self._waiting:
+            await asyncio.sleep(_GATHER_S)
             group, self._waiting = self._waiting, []
             try:
                 await asyncio.to_thread(self._commit, [s for some, _ in group for s in some])
