@@ -273,7 +273,7 @@ class Ledger:
             await asyncio.sleep(_GATHER_S)
             group, self._waiting = self._waiting, []
             try:
-                await asyncio.to_thread(self._commit, [s for some, _ in group for s in some])
+                await self._commit([s for some, _ in group for s in some])
             except Exception as error:  # each waiting caller must hear of it
                 for _, done in group:
                     done.set_exception(error)
@@ -282,14 +282,16 @@ class Ledger:
                 for _, done in group:
                     done.set_result(None)
 
-    def _commit(self, statements: list[Statement]) -> None:
+    async def _commit(self, statements: list[Statement]) -> None:
         with _telling(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 for sql, values in statements:
                     self._db.execute(sql, values)
-                self._db.execute("COMMIT")
-            except BaseException:
+                # Only the wait for the disk goes to a thread: there, each statement would have to
+                # wait for Python's lock.
+                await asyncio.to_thread(self._db.execute, "COMMIT")
+            except Exception:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise

@@ -147,7 +147,7 @@ def main():
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=371_000)
     parser.add_argument("--concurrency", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     os.environ.setdefault("OPENAI_API_KEY", "none")
     result = {
