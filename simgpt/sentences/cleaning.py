@@ -12,11 +12,13 @@ def clean(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", unicodedata.normalize("NFC", text)).split())
 
 
-def duplicate_key(sentence: str) -> bytes:
+def duplicate_key(sentence: str) -> int:
     """What two cleaned sentences share that differ only in case or punctuation at the ends.
 
-    A hash of 16 bytes: a set of these stays small where one of sentences would not.
+    A hash of 64 bits, which keeps millions apart: a set of these stays small where one of sentences
+    would not.
     """
     core = sentence.casefold().strip(" .!?,;:\"'")
     # JSON can spell half of a surrogate pair, which is no UTF-8.
-    return hashlib.blake2b(core.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    digest = hashlib.blake2b(core.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest)

@@ -84,7 +84,7 @@ def stream_sentences(
     if counts is None:
         counts = {}
     counts |= {"read": 0, "too short or too long": 0, "duplicates": 0, "kept": 0}
-    seen: set[bytes] = set()
+    seen: set[int] = set()
     for text, kind in _raw(source, column):
         counts["read"] += 1
         sentence = clean(text)
