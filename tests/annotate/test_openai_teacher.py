@@ -184,8 +184,10 @@ def test_servers_that_hand_out_few_ids_are_believed(teacher):
     teacher._refuse_a_repeat(reply("1. a\n2. b"))
     teacher._refuse_a_repeat(reply("1. c\n2. d"))
     teacher._refuse_a_repeat(reply("1. a\n2. b", created=2))
-    teacher._refuse_a_repeat(reply("1. a\n2. b", id=None))
-    teacher._refuse_a_repeat(reply("1. a\n2. b", id=None))
+    assert len(teacher._recent) == 3
+    for _ in range(2):  # without any name there is nothing to tell replies apart by
+        teacher._refuse_a_repeat(reply("1. a\n2. b", id=None))
+    assert len(teacher._recent) == 3
 
 
 def test_replies_sent_twice_never_reach_another_request(monkeypatch):

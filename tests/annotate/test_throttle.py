@@ -154,8 +154,9 @@ def test_who_gave_up_waiting_is_passed_over():
         await asyncio.sleep(0)
         throttle.leave(entered)
         await asyncio.wait_for(waiting, 1)
+        return gone.cancelled(), waiting.done()
 
-    run(main())
+    assert run(main()) == (True, True)
 
 
 def test_a_failure_while_others_wait_is_the_only_one_that_is_told():
