@@ -57,6 +57,7 @@ def main():
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=1_000_000)
     arguments = parser.parse_args()
+    environment = describe_environment()
     setup = Setup("http://127.0.0.1/v1", "gpt-4o-mini", load_prompt("captions"), Sampling())
     draw = random.Random(1)
     part = arguments.rows // PARTS
@@ -76,7 +77,7 @@ def main():
                 looking.append(1e6 * statistics.median(times) / len(keys))
                 print(f"{fresh[1]:,}: {writing[-1]:.0f} us a row, {looking[-1]:.1f} us a look-up")
         result = {
-            "environment": describe_environment(),
+            "environment": environment,
             "command": " ".join(["python", "-m", "tests.benchmarks.ledger_rows", *sys.argv[1:]]),
             "rows": arguments.rows,
             "write_us_per_row_by_tenth": writing,
