@@ -126,7 +126,7 @@ from simgpt.annotate import RecordedTeacher, Task, annotate
 from simgpt.sentences import SourceSentence
 
 teacher = RecordedTeacher(triplets_path(cfg))
-folder = Path("runs") / cfg.run_name / "annotation"
+folder = Path("runs") / f"{cfg.run_name}-annotation"
 task = Task(
     sentences=[SourceSentence(t.sentence, t.source) for t in bundle],
     endpoint=teacher.endpoint,
