@@ -100,8 +100,8 @@ pd.DataFrame(
 # the sentences of the bundle and no others; asked about a new one, it says so.
 #
 # The other is **any model behind the OpenAI protocol**: OpenAI's own, or one that vLLM, Ollama or
-# llama.cpp serves on a machine of yours. Both go through the same steps, and the first of these is a
-# book-keeper.
+# llama.cpp serves on a machine of yours. Both go through the same steps. The first of them is
+# book-keeping.
 #
 # ## The ledger
 #
@@ -134,7 +134,9 @@ task = Task(
 )
 summary = annotate(task, teacher, output=folder / "triplets.jsonl", ledger=folder / "ledger.sqlite")
 pd.Series(
-    {name: summary[name] for name in ("sentences", "triplets", "attempts", "usd")}, name="count"
+    {name: summary[name] for name in ("sentences", "triplets", "attempts", "usd")},
+    name="count",
+    dtype=object,
 ).to_frame()
 
 # %% [markdown]
@@ -240,6 +242,7 @@ from simgpt.annotate import outcome_rows
 pd.DataFrame(outcome_rows(summary)).set_index("outcome").round(2)
 
 # %% mystnb={"image": {"alt": "Stacked bars, one for each kind of sentence: the share of sentences that became triplets, and of those kept out, by reason. Nearly all of the recorded teacher's answers are kept; a fraction of a per cent are near-copies."}}
+# %matplotlib inline
 from simgpt.report import figure_style, yield_bars
 
 with figure_style():
@@ -322,7 +325,6 @@ pd.DataFrame(statistics.counts(bundle, "source", "wave")).pivot(index="source", 
 # the *Jaccard index*: none shared gives 0, the same words give 1 (shown here in per cent).
 
 # %% mystnb={"image": {"alt": "Bar chart with two bars for each wave and for all: mean word overlap of the sentence with its similar and with its dissimilar partner. In the first wave the two bars are about level; in the later waves the similar partners share somewhat more words, but not many more."}}
-# %matplotlib inline
 import matplotlib.pyplot as plt
 
 overlap = pd.DataFrame(statistics.overlaps(bundle, "wave")).set_index("wave")
