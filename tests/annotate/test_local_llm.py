@@ -163,8 +163,10 @@ def test_it_ends_when_the_process_that_started_it_is_killed(hf_home):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serving_until_interrupted_says_how_to_use_it_and_ends_cleanly(hf_home, number):
     code = (
-        "import logging; from simgpt.annotate.local_llm import serve_until_interrupted\n"
+        "import logging, signal; from simgpt.annotate.local_llm import serve_until_interrupted\n"
         "logging.basicConfig(level=logging.INFO, format='%(message)s')\n"
+        # A shell starts what runs in its background with SIGINT ignored, and so its children.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "serve_until_interrupted(0)"
     )
     process = subprocess.Popen(
