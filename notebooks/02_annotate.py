@@ -152,7 +152,7 @@ pd.Series(
 #
 # `--dry-run` tells what it would cost before anything is spent, `--budget-usd` makes sure that it
 # costs no more, and `status` says how far a run is. Without any account, `simgpt annotate serve`
-# starts a very small model on your own machine (`pip install "simgpt[local-llm]"`); what such a
+# starts a very small model on your own machine (`pip install ".[local-llm]"`); what such a
 # teacher is worth is the subject of {doc}`another page <../book/teacher>`.
 #
 # A few triplets of each kind, side by side. Read them as a rater would: does the second text say the

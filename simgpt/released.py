@@ -181,7 +181,7 @@ def _download_from_drive(drive_id: str, path: Path) -> None:
         import requests
     except ImportError as error:
         raise SimgptError(
-            'Google Drive needs a further package: pip install "simgpt[released]"'
+            'Google Drive needs a further package: pip install ".[released]"'
         ) from error
     instead = (
         f"download it by hand in a browser at https://drive.google.com/file/d/{drive_id}/view "

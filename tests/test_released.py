@@ -9,7 +9,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 
 from simgpt import SimgptError, released
@@ -267,7 +267,7 @@ def test_a_download_that_breaks_off_leaves_nothing(drive, cache, monkeypatch):
 
 def test_without_gdown_the_error_says_what_to_install(cache, monkeypatch):
     monkeypatch.setitem(sys.modules, "gdown", None)
-    with pytest.raises(SimgptError, match=r'pip install "simgpt\[released\]"'):
+    with pytest.raises(SimgptError, match=r'pip install "\.\[released\]"'):
         fetch_release("simgpt")
 
 

