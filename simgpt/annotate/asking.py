@@ -1,11 +1,8 @@
 """Ask a teacher many things at once, each noted in the ledger before and after."""
 
 import asyncio
-import signal
-import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -13,11 +10,12 @@ from typing import Any, TypeVar
 from simgpt.annotate.attempts import UNKNOWN_COST, Ending, Outcome
 from simgpt.annotate.cost import Budget, BudgetReached, Price
 from simgpt.annotate.ledger import Ledger
-from simgpt.annotate.progress import span
+from simgpt.progress import span
 from simgpt.annotate.prompting import Prompt
 from simgpt.annotate.requests import Answer, Api, Request, Setup
 from simgpt.annotate.teachers import CallError, Probe, Teacher
 from simgpt.annotate.throttle import Throttle, wait_before
+from simgpt.signals import Stop
 
 ATTEMPTS = 8  # at one request in one run; the next run tries again
 FIRST_ANSWERS = 40  # if none of so many can be used, more of them are not worth paying for
@@ -25,21 +23,6 @@ LONGEST_WAIT_S = 900.0  # a server that wants to be left alone for longer ends t
 
 Call = Callable[[Request], Awaitable[Answer]]
 _Result = TypeVar("_Result")
-
-
-@dataclass
-class Stop:
-    """A wish to stop: no call is begun any more, and those under way are waited for."""
-
-    reason: str = ""
-    signal: int = 0
-
-    def __call__(self, reason: str) -> None:
-        """Stop, for this reason; the first one counts."""
-        self.reason = self.reason or reason.rstrip(". ")
-
-    def __bool__(self) -> bool:
-        return bool(self.reason)
 
 
 @dataclass
@@ -202,24 +185,3 @@ def run(main: Coroutine[Any, Any, _Result]) -> _Result:
         return asyncio.run(main)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, main).result()
-
-
-@contextmanager
-def stopping_on_signals(stop: Stop) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM set `stop`; a second Ctrl-C interrupts as usual."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def note(number: int, _: Any) -> None:
-        if stop and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop("interrupted")
-        stop.signal = number
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

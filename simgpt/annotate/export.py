@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from simgpt.annotate.audit import REJECTING, Verdict, audit, reused_answers
 from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.parsing import AnswerError, parse_answer, unquoted
-from simgpt.annotate.progress import Advance
+from simgpt.progress import Advance
 from simgpt.annotate.requests import Answer, Setup
 from simgpt.annotate.task import CHUNK, Asked, chunks
 from simgpt.errors import SimgptError

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simgpt.annotate.asking import Asker, Stop, run, stopping_on_signals
+from simgpt.annotate.asking import Asker, run
 from simgpt.annotate.batch import ask_in_batches
 from simgpt.annotate.cost import FREE, Budget, Price
 from simgpt.annotate.estimate import Estimate, estimate
 from simgpt.annotate.export import export, hashes, usable
 from simgpt.annotate.ledger import Ledger
-from simgpt.annotate.progress import progress
+from simgpt.progress import progress
 from simgpt.annotate.prompting import load_prompt, prompt_names
 from simgpt.annotate.requests import Answer, Setup
 from simgpt.annotate.summary import card, summarise, summary_path
@@ -202,7 +202,7 @@ def ask(
             f"stopped: {stop.reason}. What was answered is kept in {ledger.path}; run the same "
             "command to go on, or add --limit 0 to write what is there"
         )
-        error.exit_status = 128 + stop.signal if stop.signal else 1  # as a shell reports it
+        error.exit_status = stop.exit_status
         raise error
     return found
 

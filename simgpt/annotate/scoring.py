@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from simgpt.annotate.ledger import Ledger
-from simgpt.annotate.progress import progress
+from simgpt.progress import progress
 from simgpt.annotate.prompting import PAIR, PROMPTS, Prompt, read_prompt
 from simgpt.annotate.requests import Api, Sampling, Setup
 from simgpt.annotate.run import Asking, ask

@@ -6,7 +6,7 @@ from typing import Any
 
 from simgpt.annotate.attempts import Outcome
 from simgpt.annotate.ledger import reading
-from simgpt.annotate.progress import span
+from simgpt.progress import span
 
 _RATE_WINDOW_S = 300.0
 # The server did, or may have done, the work.
