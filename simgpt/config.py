@@ -20,10 +20,23 @@ class ConfigError(SimgptError):
 
 
 class Pooling(StrEnum):
-    """How token vectors become one sentence vector."""
+    """How token vectors become one sentence vector; the names are SimCSE's."""
 
+    AUTO = "auto"  # the backbone's own, or the mean where it brings none
     MEAN = "mean"
-    CLS = "cls"
+    CLS = "cls"  # the first token, through a dense layer and tanh
+    CLS_BEFORE_POOLER = "cls_before_pooler"
+    AVG_TOP2 = "avg_top2"  # mean of the last two layers
+    AVG_FIRST_LAST = "avg_first_last"  # mean of the first and the last layer, not the embeddings
+
+
+class Precision(StrEnum):
+    """Number format of the training forward pass; weights and scores are always fp32."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
 
 
 class Selector(StrEnum):
@@ -45,23 +58,40 @@ class RunConfig:
         triplets: `bundled`, or a JSONL or CSV file of triplets.
         max_triplets: Train on at most this many triplets, drawn with `seed`; 0 means all.
         max_tokens: Training cuts sentences to this many tokens, special tokens included.
-        pooling: Sentence vector of a backbone that brings no pooling of its own.
+        pooling: How token vectors become the sentence vector. `auto` keeps the backbone's own; the
+            others replace it. `cls` starts from a fresh dense layer (the paper's).
+        prefix_tokens: Length of PromCSE's prefix; the backbone is then frozen (paper: 10). 0 trains
+            the backbone itself.
+        hard_negatives: Whether the dissimilar sentences take part. Without them the triplets file
+            needs none.
         temperature: Divides every cosine in the loss (paper: 0.05).
         hard_negative_weight: Logit added to each anchor's own hard negative (paper: 0 base, 0.8
             large).
+        energy_weight: Factor on PromCSE's energy hinge; 0 leaves it out (paper: 5 base, 5.7 large).
+        energy_margin: Cosine by which the positive should beat every negative (paper: 0.2).
+        contrastive_weight: Factor on the contrastive loss and the hinge together, not on the masked
+            language model's. The reference code's gathering over 4 GPUs makes it 0.25.
+        mlm_weight: Factor on the masked language model's loss; 0 leaves it out (paper: 0.05).
+        mlm_rate: Share of the tokens that the masked language model has to guess (paper: 0.1).
         learning_rate: Peak learning rate of AdamW.
         warmup: Fraction of the steps in which the rate rises linearly; it then falls to zero.
-        batch_size: Triplets a step. Each adds one in-batch and one hard negative to all others.
+        batch_size: Triplets a step, over all processes together. Each adds one in-batch and one
+            hard negative to all others.
+        mini_batch_size: Triplets a forward pass, for a batch that does not fit into memory: passes
+            are repeated while gradients are computed, the result is the same. 0 is off.
         epochs: Passes over the triplets.
+        precision: `auto` takes bf16 or fp16 on a GPU, whichever it is good at, and fp32 elsewhere.
         trained_share: Share of the trained weights in the saved ones, the rest being the
             backbone's; 1 saves the trained weights as they are (paper: 1).
-        evals_per_epoch: How often an epoch is stopped to score the development set.
-        selector: Development set that picks the checkpoint: `bundled` or `stsb_dev`.
+        eval_steps: Every so many steps, and after the last, the development set is scored and a
+            checkpoint to resume from is written (paper: 125, large PromCSE 25).
+        selector: Development set that picks the checkpoint: `bundled` or `stsb_dev`; the former
+            stands in where STS-B cannot be had.
         benchmarks: `auto`, `bundled` (the development pairs; no benchmark), or a folder in
             SentEval's layout.
         teacher: Model that the live cell of the chapter on annotation asks, where OPENAI_API_KEY or
             OPENAI_BASE_URL is set; without them nobody is asked.
-        seed: Seeds sampling, data order and dropout.
+        seed: Seeds sampling, data order, fresh weights, masks and dropout.
     """
 
     profile: str = "smoke"
@@ -69,15 +99,24 @@ class RunConfig:
     triplets: str = "bundled"
     max_triplets: int = 0
     max_tokens: int = 32
-    pooling: Pooling = Pooling.MEAN
+    pooling: Pooling = Pooling.AUTO
+    prefix_tokens: int = 0
+    hard_negatives: bool = True
     temperature: float = 0.05
     hard_negative_weight: float = 0.0
+    energy_weight: float = 0.0
+    energy_margin: float = 0.2
+    contrastive_weight: float = 1.0
+    mlm_weight: float = 0.0
+    mlm_rate: float = 0.15
     learning_rate: float = 5e-5
     warmup: float = 0.1
     batch_size: int = 64
+    mini_batch_size: int = 0
     epochs: int = 1
+    precision: Precision = Precision.AUTO
     trained_share: float = 1.0
-    evals_per_epoch: int = 4
+    eval_steps: int = 125
     selector: Selector = Selector.BUNDLED
     benchmarks: str = "auto"
     teacher: str = "gpt-4o-mini"
@@ -88,18 +127,32 @@ class RunConfig:
         for name, legal, holds in (
             ("max_triplets", "0 (all) or more", self.max_triplets >= 0),
             ("max_tokens", "3 or more", self.max_tokens >= 3),
-            ("temperature", "above 0", self.temperature > 0),
+            ("prefix_tokens", "0 (no prefix) or more", self.prefix_tokens >= 0),
+            ("temperature", "above 0", 0 < self.temperature < float("inf")),
             ("hard_negative_weight", "finite", abs(self.hard_negative_weight) < float("inf")),
+            ("energy_weight", "0 (off) or more", 0 <= self.energy_weight < float("inf")),
+            ("energy_margin", "from 0 to 2", 0 <= self.energy_margin <= 2),
+            ("contrastive_weight", "above 0", 0 < self.contrastive_weight < float("inf")),
+            ("mlm_weight", "0 (off) or more", 0 <= self.mlm_weight < float("inf")),
+            ("mlm_rate", "above 0 and below 1", 0 < self.mlm_rate < 1),
             ("learning_rate", "above 0", 0 < self.learning_rate < float("inf")),
             ("warmup", "from 0 to 1", 0 <= self.warmup <= 1),
             ("batch_size", "2 or more, or a step has no in-batch negative", self.batch_size >= 2),
+            ("mini_batch_size", "0 (off) or more", self.mini_batch_size >= 0),
             ("epochs", "1 or more", self.epochs >= 1),
             ("trained_share", "above 0 and at most 1", 0 < self.trained_share <= 1),
-            ("evals_per_epoch", "1 or more", self.evals_per_epoch >= 1),
+            ("eval_steps", "1 or more", self.eval_steps >= 1),
             ("seed", "0 or more", 0 <= self.seed < 2**32),
         ):
             if not holds:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; it must be {legal}")
+        if self.energy_weight and not self.hard_negatives:
+            raise ConfigError("energy_weight needs hard_negatives; set energy_weight=0 without them")
+        if self.trained_share < 1 and (self.prefix_tokens or self.pooling is Pooling.CLS):
+            raise ConfigError(
+                "trained_share must be 1 with prefix_tokens or pooling=cls: fresh weights have no "
+                "earlier ones to be averaged with"
+            )
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Self:
@@ -180,6 +233,10 @@ def _coerce(name: str, kind: Any, value: Any) -> Any:
         if not isinstance(value, str) or not value:
             raise ConfigError(f"{name} is {value!r}; it must be text")
         return value
+    if kind is bool:
+        if str(value).lower() not in ("true", "false"):
+            raise ConfigError(f"{name} is {value!r}; it must be true or false")
+        return str(value).lower() == "true"
     try:
         number = float("nan" if isinstance(value, bool) else value)
     except (TypeError, ValueError):

@@ -9,12 +9,14 @@ import errno
 import hashlib
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from simgpt.config import RunConfig
 from simgpt.errors import SimgptError
@@ -55,8 +57,10 @@ class Triplet:
         return {"id": self.id, "source": self.source, **self.extra, **texts}
 
 
-def read_triplets(path: Path) -> Iterator[Triplet]:
+def read_triplets(path: Path, *, hard_negatives: bool = True) -> Iterator[Triplet]:
     """Read triplets from a `.jsonl` or `.csv` file.
+
+    Without `hard_negatives`, pairs will do: a file whose lines have no dissimilar sentence.
 
     Raises:
         SimgptError: the file is missing, not UTF-8, of another kind or empty, or a line is
@@ -64,11 +68,12 @@ def read_triplets(path: Path) -> Iterator[Triplet]:
     """
     if path.suffix not in (".jsonl", ".csv"):
         raise SimgptError(f"{path}: a triplets file ends in .jsonl or .csv")
-    rows = read_jsonl(path) if path.suffix == ".jsonl" else _csv_rows(path)
+    texts = TEXTS if hard_negatives else TEXTS[:2]
+    rows = read_jsonl(path) if path.suffix == ".jsonl" else _csv_rows(path, len(texts))
     empty = True
     for line, row in rows:
         empty = False
-        yield _checked(row, f"{path}, line {line}")
+        yield _checked(row, f"{path}, line {line}", texts)
     if empty:
         raise SimgptError(f"{path}: holds no triplets")
 
@@ -111,16 +116,6 @@ def write_triplets(path: Path, triplets: Iterable[Triplet]) -> int:
     return count
 
 
-def deduplicate(triplets: Iterable[Triplet]) -> Iterator[Triplet]:
-    """Drop triplets whose three texts all occurred before."""
-    seen: set[bytes] = set()
-    for triplet in triplets:
-        key = bytes.fromhex(triplet.id)  # half the memory of the id's text
-        if key not in seen:
-            seen.add(key)
-            yield triplet
-
-
 def repeats(texts: Iterable[str]) -> bool:
     """Whether one of the texts repeats another, save for case and spacing."""
     plain = [" ".join(text.split()).casefold() for text in texts]
@@ -132,12 +127,32 @@ def triplets_path(cfg: RunConfig) -> Path:
     return BUNDLED_TRIPLETS if cfg.triplets == "bundled" else Path(cfg.triplets)
 
 
-def training_triplets(cfg: RunConfig) -> list[Triplet]:
-    """The triplets of a run: read, deduplicated, and drawn down to `cfg.max_triplets` by seed."""
-    triplets = list(deduplicate(read_triplets(triplets_path(cfg))))
-    if 0 < cfg.max_triplets < len(triplets):
-        triplets = random.Random(cfg.seed).sample(triplets, cfg.max_triplets)  # noqa: S311
-    return triplets
+def training_triplets(cfg: RunConfig) -> Iterator[Triplet]:
+    """The triplets of a run, in the file's order: the first of equal ones, drawn by `cfg.seed`.
+
+    The file is read twice, and one number a line is in memory, not the sentences.
+
+    Raises:
+        SimgptError: as `read_triplets`.
+    """
+    path = triplets_path(cfg)
+    if not path.exists():
+        raise SimgptError(
+            f"{path}: no such file; `simgpt annotate` writes triplets of one's own, `simgpt "
+            f"triplets import simgpt --output {path}` fetches the paper's"
+        )
+
+    def read() -> Iterator[Triplet]:
+        return read_triplets(path, hard_negatives=cfg.hard_negatives)
+
+    ids = np.fromiter((int(triplet.id, 16) for triplet in read()), dtype=np.uint64)
+    chosen = np.sort(np.unique(ids, return_index=True)[1])
+    if 0 < cfg.max_triplets < len(chosen):
+        draw = random.Random(cfg.seed)  # noqa: S311
+        chosen = chosen[sorted(draw.sample(range(len(chosen)), cfg.max_triplets))]
+    is_chosen = np.zeros(len(ids), dtype=bool)
+    is_chosen[chosen] = True
+    return (triplet for triplet, wanted in zip(read(), is_chosen, strict=True) if wanted)
 
 
 def load_triplets(path: Path | str = BUNDLED_TRIPLETS) -> "Dataset":
@@ -176,28 +191,37 @@ def load_dev_pairs(path: Path | str = BUNDLED_DEV_PAIRS) -> "Dataset":
     return Dataset.from_list(pairs)
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_rows(path: Path, needed: int) -> Iterator[tuple[int, dict[str, Any]]]:
     rows = read_csv(path)
-    header = next(rows, None)
-    if header is not None and header[1] != list(CSV_COLUMNS):
+    header = tuple(next(rows, (0, list(CSV_COLUMNS)))[1])
+    if header == CSV_COLUMNS[:2] and needed == len(TEXTS):
+        raise SimgptError(f"{path}, line 1: no column {CSV_COLUMNS[2]}; {_WITHOUT}")
+    if header not in (CSV_COLUMNS, CSV_COLUMNS[:needed]):
         raise SimgptError(f"{path}, line 1: columns must be {','.join(CSV_COLUMNS)}")
     for line, cells in rows:
-        if len(cells) != len(TEXTS):
-            raise SimgptError(f"{path}, line {line}: {len(cells)} columns instead of {len(TEXTS)}")
-        yield line, dict(zip(TEXTS, cells, strict=True))
+        if len(cells) != len(header):
+            raise SimgptError(f"{path}, line {line}: {len(cells)} columns instead of {len(header)}")
+        yield line, dict(zip(TEXTS, cells, strict=False))
 
 
-def _checked(row: dict[str, Any], where: str) -> Triplet:
-    for name in TEXTS:
+# What to do with a file of pairs.
+_WITHOUT = "pairs without hard negatives train with hard_negatives=false and energy_weight=0"
+
+
+def _checked(row: dict[str, Any], where: str, needed: Sequence[str]) -> Triplet:
+    """The row as a triplet; only the texts that are `needed` must be there."""
+    for name in needed:
+        if name == TEXTS[2] and name not in row:
+            raise SimgptError(f"{where}: {name} is missing or empty; {_WITHOUT}")
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise SimgptError(f"{where}: {name} is missing or empty")
-    if repeats(row[name] for name in TEXTS):
+    if repeats(row[name] for name in needed):
         raise SimgptError(f"{where}: the three texts must differ, but one repeats another")
     source = row.get("source", "")
     if not isinstance(source, str):
         raise SimgptError(f"{where}: source is {source!r}; it must be text")
     return Triplet(
-        **{name: row[name] for name in TEXTS},
+        **{name: row[name] if name in needed else "" for name in TEXTS},
         source=source,
         extra={k: v for k, v in row.items() if k not in (*TEXTS, "id", "source")},
     )

@@ -8,7 +8,6 @@ from simgpt import RunConfig, SimgptError, load_dev_pairs, load_triplets
 from simgpt.triplets import (
     BUNDLED_TRIPLETS,
     Triplet,
-    deduplicate,
     read_triplets,
     training_triplets,
     write_triplets,
@@ -178,13 +177,14 @@ def test_reading_and_deduplicating_a_large_file_takes_little_memory(tmp_path, en
     try:
         assert sum(1 for _ in read_triplets(path)) == 20_000
         read = tracemalloc.get_traced_memory()[1]
-        assert sum(1 for _ in deduplicate(read_triplets(path))) == 20_000
-        deduplicated = tracemalloc.get_traced_memory()[1]
+        cfg = RunConfig.from_params({"triplets": str(path), "max_triplets": 0})
+        assert sum(1 for _ in training_triplets(cfg)) == 20_000
+        chosen = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert path.stat().st_size > 15e6
     assert read < 1e6
-    assert deduplicated < 4e6
+    assert chosen < 2e6
 
 
 def test_a_failed_write_leaves_the_old_file_as_it_was(tmp_path):
@@ -201,10 +201,16 @@ def test_a_failed_write_leaves_the_old_file_as_it_was(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["t.jsonl"]
 
 
-def test_duplicates_are_dropped_and_the_first_one_stays():
+def drawn(path, **settings):
+    return list(training_triplets(RunConfig.from_params({"triplets": str(path), **settings})))
+
+
+def test_duplicates_are_dropped_and_the_first_one_stays(tmp_path):
+    path = tmp_path / "t.jsonl"
     again = Triplet(*DOG.texts, source="questions")
     other_answer = Triplet(DOG.sentence, "A running dog.", DOG.dissimilar)
-    kept = list(deduplicate([DOG, SKY, again, other_answer]))
+    write_triplets(path, [DOG, SKY, again, other_answer])
+    kept = drawn(path)
     assert [t.source for t in kept] == ["captions", "", ""]
     assert kept == [DOG, SKY, other_answer]
 
@@ -213,13 +219,26 @@ def test_a_run_draws_its_triplets_by_seed(tmp_path):
     path = tmp_path / "t.jsonl"
     write_triplets(path, [Triplet(f"s{n}", f"p{n}", f"n{n}") for n in range(50)] * 2)
 
-    def drawn(**settings):
-        return training_triplets(RunConfig.from_params({"triplets": str(path), **settings}))
+    assert len(drawn(path, max_triplets=0)) == len(drawn(path, max_triplets=999)) == 50
+    assert len({t.id for t in drawn(path, max_triplets=10)}) == 10
+    assert drawn(path, max_triplets=10, seed=3) == drawn(path, max_triplets=10, seed=3)
+    assert drawn(path, max_triplets=10, seed=3) != drawn(path, max_triplets=10, seed=4)
 
-    assert len(drawn(max_triplets=0)) == len(drawn(max_triplets=999)) == 50
-    assert len({t.id for t in drawn(max_triplets=10)}) == 10
-    assert drawn(max_triplets=10, seed=3) == drawn(max_triplets=10, seed=3)
-    assert drawn(max_triplets=10, seed=3) != drawn(max_triplets=10, seed=4)
+
+def test_pairs_without_hard_negatives_are_read_where_none_are_needed(tmp_path):
+    table, lines = tmp_path / "p.csv", tmp_path / "p.jsonl"
+    table.write_text("sent0,sent1\nA dog runs.,A dog is running.\n", encoding="utf-8")
+    lines.write_text('{"sentence": "A dog runs.", "similar": "A dog is running."}\n')
+    for path in (table, lines):
+        (pair,) = drawn(path, hard_negatives=False)
+        assert pair.texts == ("A dog runs.", "A dog is running.", "")
+        with pytest.raises(SimgptError, match="train with hard_negatives=false"):
+            drawn(path)
+
+
+def test_a_missing_training_file_says_where_one_comes_from(tmp_path):
+    with pytest.raises(SimgptError, match=r"gone.jsonl: no such file; .* triplets import simgpt"):
+        drawn(tmp_path / "gone.jsonl")
 
 
 def test_triplets_load_as_a_dataset_with_their_further_keys(write):

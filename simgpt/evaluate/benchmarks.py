@@ -87,6 +87,11 @@ class Task:
         """Number of scored pairs."""
         return sum(len(subset.gold) for subset in self.subsets)
 
+    @property
+    def is_development(self) -> bool:
+        """Whether checkpoints and settings may be chosen by it: it is none of the seven."""
+        return self.name not in TASK_NAMES
+
 
 def load_benchmarks(folder: Path) -> list[Task]:
     """The seven tasks, whole.
