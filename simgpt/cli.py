@@ -55,18 +55,47 @@ def _root(
 ) -> None: ...
 
 
-@app.command()
-def train(
-    output: Annotated[Path, typer.Option(help="Folder for the run; new, empty or this run's.")],
+@app.command("train")
+def train_encoder(
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the run; new, empty or this run's.")
+    ] = None,
     profile: Profile = "smoke",
     settings: Settings = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate time and memory, train nothing.")
+    ] = False,
+    allow_config_change: Annotated[
+        bool,
+        typer.Option(
+            "--allow-config-change",
+            help="Go on with an unfinished run under other settings or data; it is recorded.",
+        ),
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Log for TensorBoard too.")
+    ] = False,
 ) -> None:
-    """Fine-tune an encoder on triplets."""
-    from simgpt.train import train as run_training
+    """Fine-tune an encoder on triplets.
 
-    run_training(RunConfig.from_params(_params(profile, settings)), output)
-    typer.echo(f"Trained model: {output / 'checkpoint'}")
-    typer.echo(f"Score it with: simgpt evaluate {output}")
+    Stop at any time; the same command goes on. On several GPUs: torchrun --nproc-per-node 4 -m
+    simgpt train ...
+    """
+    from simgpt.train import train
+
+    cfg = RunConfig.from_params(_params(profile, settings))
+    if dry_run:
+        from simgpt.train.estimate import estimate_devices
+
+        for line in estimate_devices(cfg):
+            typer.echo(line)
+        return
+    if output is None:
+        raise SimgptError("simgpt train needs --output FOLDER, or --dry-run")
+    train(cfg, output, allow_config_change=allow_config_change, tensorboard=tensorboard)
+    if int(os.environ.get("RANK", "0")) == 0:
+        typer.echo(f"Trained model: {output / 'checkpoint'}")
+        typer.echo(f"Score it with: simgpt evaluate {output}")
 
 
 @app.command()
@@ -91,8 +120,35 @@ def evaluate(
     if output is not None:
         write_json(output, result)
     elif (Path(model) / "COMPLETE").is_file():
+        from simgpt.train.card import write_card
+
         write_json(Path(model) / "scores.json", result)
+        write_card(Path(model))
     _show_scores(result)
+
+
+@app.command()
+def export(
+    model: Annotated[
+        str, typer.Argument(help="`bundled`, a run folder, a model folder, or a hub id.")
+    ],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            help="`transformers`, a folder for AutoModel, or `onnx`, one graph with the pooling.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for it; new or empty.")],
+) -> None:
+    """Write a model in a form that needs no simgpt, and check that its vectors are the same."""
+    from simgpt.train.export import Form, export_model
+
+    if form not in list(Form):
+        raise SimgptError(f"--to is {form!r}; it must be one of: {', '.join(Form)}")
+    difference = export_model(model, Form(form), output)
+    typer.echo(f"Exported model: {output}")
+    typer.echo(f"Its vectors differ from the encoder's by {difference:.1g} at most")
 
 
 @app.command()
@@ -224,7 +280,9 @@ def main() -> None:
         format="%(message)s",
         handlers=[RichHandler(console=Console(stderr=True), show_time=False, show_path=False)],
     )
-    logging.getLogger("simgpt").setLevel(logging.INFO)
+    # Started by torchrun, one of the processes speaks.
+    talks = os.environ.get("RANK", "0") == "0"
+    logging.getLogger("simgpt").setLevel(logging.INFO if talks else logging.ERROR)
     try:
         app()
     except SimgptError as error:

@@ -9,7 +9,7 @@ import pytest
 
 from simgpt.triplets import BUNDLED_TRIPLETS
 
-SMALL = ("--set", "max_triplets=8", "--set", "batch_size=4", "--set", "evals_per_epoch=1")
+SMALL = ("--set", "max_triplets=8", "--set", "batch_size=4", "--set", "eval_steps=2")
 
 
 def simgpt(*arguments, cwd=None):

@@ -1,56 +1,52 @@
-"""The forward pass of a training step, with little padding."""
+"""The encoder's forward passes of a training step, with little padding."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 Features = Mapping[str, Tensor]
 
 
-def embed_columns(
-    model: Callable[[dict[str, Tensor]], dict[str, Tensor]],
-    columns: Sequence[Features],
-    *,
-    chunks: int = 4,
-) -> tuple[Tensor, ...]:
-    """Embed a batch's anchors, positives and negatives together, sorted by length.
+def length_sorted_chunks(rows: Features, count: int) -> tuple[list[dict[str, Tensor]], Tensor]:
+    """Split rows into chunks of like length, each cut to its own longest row.
 
-    Padded to the longest sentence, about half of a step's tokens are padding. Here all rows of the
-    step are sorted by length, split into `chunks`, and each chunk is cut to its own longest row.
-    Loss and gradients stay the same; only dropout draws other masks.
+    Padded to the longest sentence of a step, about half of its tokens are padding.
 
     Args:
-        model: Takes `input_ids`, `attention_mask`, ... of shape (rows, tokens), gives
-            `sentence_embedding` of shape (rows, dim).
-        columns: One feature dictionary a column, each of shape (batch, tokens of that column).
-        chunks: Forward passes a step.
+        rows: `input_ids`, `attention_mask`, ... of shape (rows, tokens), padded at the end.
+        count: Number of chunks; never more than rows.
 
     Returns:
-        One tensor of shape (batch, dim) for each column.
+        The chunks, and the positions, shape (rows,), that put the concatenated chunks' rows back
+        into their first order.
     """
-    rows = _stack(columns)
     lengths = rows["attention_mask"].sum(dim=1)
-    order = torch.argsort(lengths)
-    embeddings = [
-        model({name: tensor[chunk, : int(lengths[chunk].max())] for name, tensor in rows.items()})[
-            "sentence_embedding"
-        ]
-        for chunk in order.tensor_split(min(chunks, len(order)))
+    order = torch.argsort(lengths, stable=True)
+    chunks = [
+        {name: tensor[chosen, : int(lengths[chosen[-1]])] for name, tensor in rows.items()}
+        for chosen in order.tensor_split(min(count, len(order)))
     ]
     back = torch.empty_like(order)
     back[order] = torch.arange(len(order), device=order.device)
-    return torch.cat(embeddings)[back].chunk(len(columns))
+    return chunks, back
 
 
-def _stack(columns: Sequence[Features]) -> dict[str, Tensor]:
-    """Concatenate the columns' rows, padded to the longest. Padding is masked, so 0 will do."""
-    names = [name for name, value in columns[0].items() if isinstance(value, Tensor)]
-    width = max(column["input_ids"].shape[1] for column in columns)
-    return {
-        name: torch.cat(
-            [functional.pad(column[name], (0, width - column[name].shape[1])) for column in columns]
-        )
-        for name in names
-    }
+def run_chunks(
+    forward: Callable[[dict[str, Tensor]], Tensor],
+    chunks: list[dict[str, Tensor]],
+    *,
+    recompute: bool,
+) -> Iterator[Tensor]:
+    """Run `forward` on each chunk.
+
+    With `recompute`, activations are dropped at once and computed again, chunk by chunk, when
+    gradients are: the memory of a step is that of one chunk, whatever the batch, for one forward
+    pass more. The contrastive loss still sees the whole batch. This is gradient caching (Gao et
+    al., 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup") written
+    as activation checkpointing: random numbers are replayed, so dropout masks are the same both
+    times, and the gradients are those of one pass.
+    """
+    for chunk in chunks:
+        yield checkpoint(forward, chunk, use_reentrant=False) if recompute else forward(chunk)

@@ -1,110 +1,169 @@
 """One training run: from a config to a finished run folder."""
 
 import logging
-import shutil
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simgpt.config import RunConfig
-from simgpt.encoder import load_encoder
 from simgpt.environment import describe_environment
 from simgpt.errors import SimgptError
+from simgpt.evaluate.benchmarks import Task
 from simgpt.files import COMPLETE, read_json, sha256_of, staged, write_json, write_text, writing
+from simgpt.train.card import write_card
+from simgpt.train.folder import (
+    CONFIG,
+    DATA,
+    ENVIRONMENT,
+    LOCK,
+    TRAINER,
+    is_finished,
+    logged_seconds,
+    open_run,
+    remove_working_files,
+)
 from simgpt.train.selection import development_task
-from simgpt.triplets import Triplet, training_triplets, triplets_path
+from simgpt.triplets import training_triplets, triplets_path
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from simgpt.train.model import TripletModel
 
 logger = logging.getLogger(__name__)
 
 
-def train(cfg: RunConfig, output: Path) -> Path:
+def train(
+    cfg: RunConfig,
+    output: Path,
+    *,
+    allow_config_change: bool = False,
+    tensorboard: bool = False,
+) -> Path:
     """Fine-tune an encoder on triplets and write the run folder `output`.
 
     The folder holds `config.json`, `environment.json`, `train_log.jsonl`, `checkpoint/` (a
     SentenceTransformer folder: the weights with the best development Spearman) and, written last,
     `COMPLETE`. A folder that holds this very run, finished, is returned as it is; one that was
-    cut short is started again.
+    cut short goes on from its newest whole checkpoint, on CPU to the very same weights. Started by
+    `torchrun` or `accelerate launch`, the processes share each batch.
+
+    Args:
+        cfg: Settings of the run.
+        output: The run folder.
+        allow_config_change: Go on with an unfinished run although settings or data changed.
+        tensorboard: Write TensorBoard's event files into `output/tensorboard` too.
 
     Returns:
         `output`.
 
     Raises:
-        SimgptError: `output` holds another run or other files, the triplets or the backbone are
-            unusable, or the disk is full.
+        SimgptError: `output` holds another run or other files, another process works on it, the
+            triplets or the backbone are unusable, the loss is not finite, or memory or disk ran
+            out.
+        Interrupted: Ctrl-C or SIGTERM; the same call goes on.
     """
-    if _is_finished(cfg, output):
+    if is_finished(cfg, output, allow_config_change=allow_config_change):
         logger.info("%s holds this run already, finished", output)
+        remove_working_files(output)
         return output
-    triplets = training_triplets(cfg)
-    if len(triplets) < 2:
-        raise SimgptError(f"{cfg.triplets}: {len(triplets)} triplets; training takes 2 or more")
-    development = development_task(cfg)
-    model = load_encoder(cfg.backbone, pooling=cfg.pooling)
 
-    from simgpt.train.averaging import average_weights
-    from simgpt.train.trainer import fit
+    from accelerate import PartialState
+    from filelock import FileLock, Timeout
 
-    _clear(output)
-    started = time.monotonic()
-    environment = {
-        **describe_environment(),
-        "triplets": {"count": len(triplets), "sha256": sha256_of(triplets_path(cfg))},
-        "development": {"task": development.name, "sha256": development.sha256},
-    }
+    processes = PartialState()
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
-        write_json(output / "config.json", cfg.to_dict())
-        write_json(output / "environment.json", environment)
-        start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        limit = model.max_seq_length
-        model.max_seq_length = cfg.max_tokens
-        fit(model, _dataset(triplets), development, cfg, output)
-        model.max_seq_length = limit  # evaluation does not truncate at the training length
-        average_weights(model, start, share=cfg.trained_share)
-        with staged(output / "checkpoint") as temporary:
-            model.save(str(temporary), create_model_card=False)
-    environment["seconds"] = round(time.monotonic() - started, 1)
-    write_json(output / "environment.json", environment)
-    shutil.rmtree(output / "trainer", ignore_errors=True)
-    write_text(output / COMPLETE, "")
+    lock = FileLock(output / LOCK)
+    try:
+        if processes.is_main_process:
+            lock.acquire(blocking=False)
+    except Timeout as error:
+        raise SimgptError(f"{output}: another process is training this run") from error
+    try:
+        _train(cfg, output, processes, allow_config_change, tensorboard)
+    finally:
+        lock.release()
     return output
 
 
-def _is_finished(cfg: RunConfig, output: Path) -> bool:
-    """Whether `output` holds this run, whole.
+def build_model(cfg: RunConfig) -> "TripletModel":
+    """The encoder and its objective as a run begins with them, fresh weights drawn by `cfg.seed`.
 
     Raises:
-        SimgptError: it holds something else.
+        SimgptError: the backbone cannot be loaded, is no encoder, has no language-model head where
+            one is needed, or takes no prefix.
     """
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
-        return False
-    if not (output / "config.json").is_file():
-        raise SimgptError(f"{output}: not empty and no run folder; give another --output")
-    held = read_json(output / "config.json")
-    differing = sorted(name for name, value in cfg.to_dict().items() if held.get(name) != value)
-    if differing:
-        raise SimgptError(
-            f"{output}: holds another run (it differs in {', '.join(differing)}); give another "
-            "--output or delete the folder"
-        )
-    return (output / COMPLETE).is_file()
+    from transformers import set_seed
+
+    from simgpt.encoder import check_trainable, load_encoder, locate
+    from simgpt.encoder.prefix import add_prefix
+    from simgpt.train.mlm import load_mlm_head
+    from simgpt.train.model import TripletModel
+
+    set_seed(cfg.seed)
+    encoder = load_encoder(cfg.backbone, pooling=cfg.pooling, fresh_head=True)
+    check_trainable(cfg.backbone, encoder, prefix=cfg.prefix_tokens > 0)
+    if cfg.prefix_tokens:
+        encoder = add_prefix(encoder, cfg.prefix_tokens, name=cfg.backbone)
+    head = load_mlm_head(locate(cfg.backbone)) if cfg.mlm_weight else None
+    return TripletModel(encoder, cfg, head)
 
 
-def _clear(output: Path) -> None:
-    """Remove what an interrupted run of the same config left behind."""
-    for leftover in ("trainer", "checkpoint"):
-        shutil.rmtree(output / leftover, ignore_errors=True)
-    (output / "train_log.jsonl").unlink(missing_ok=True)
-
-
-def _dataset(triplets: list[Triplet]) -> "Dataset":
-    """Three text columns; their order, not their names, gives anchor, positive and negative."""
+def _train(
+    cfg: RunConfig, output: Path, processes: Any, allow_config_change: bool, tensorboard: bool
+) -> None:
     from datasets import Dataset
 
-    anchors, positives, negatives = zip(*(triplet.texts for triplet in triplets), strict=True)
-    return Dataset.from_dict(
-        {"anchor": list(anchors), "positive": list(positives), "negative": list(negatives)}
-    )
+    from simgpt.train.averaging import average_weights
+    from simgpt.train.checkpoints import newest_checkpoint
+    from simgpt.train.data import write_dataset
+    from simgpt.train.trainer import fit
+
+    development = development_task(cfg)
+    model = build_model(cfg)
+    data = output / DATA
+    with writing(output):
+        with processes.main_process_first():
+            if processes.is_main_process:
+                if not (output / CONFIG).is_file():  # from now on the folder is a run's
+                    write_json(output / CONFIG, cfg.to_dict())
+                count = write_dataset(training_triplets(cfg), data)
+                facts = _facts(cfg, count, development, processes.num_processes)
+                open_run(cfg, output, facts, allow_config_change=allow_config_change)
+        triplets = Dataset.from_file(str(data))
+        start = {}
+        if cfg.trained_share < 1:
+            start = {name: tensor.clone() for name, tensor in model.encoder.state_dict().items()}
+        fit(
+            model,
+            triplets,
+            development,
+            cfg,
+            output,
+            checkpoint=newest_checkpoint(output / TRAINER),
+            tensorboard=tensorboard,
+        )
+        if not processes.is_main_process:
+            return
+        if start:
+            average_weights(model.encoder, start, share=cfg.trained_share)
+        with staged(output / "checkpoint") as temporary:
+            model.encoder.save(str(temporary), create_model_card=False)
+    environment = read_json(output / ENVIRONMENT)
+    environment["seconds"] = logged_seconds(output)
+    write_json(output / ENVIRONMENT, environment)
+    write_card(output)
+    # From now on the results count; killed before, the run goes on from its last checkpoint.
+    write_text(output / COMPLETE, "")
+    (output / LOCK).unlink(missing_ok=True)
+    del triplets
+    remove_working_files(output)
+
+
+def _facts(cfg: RunConfig, count: int, development: Task, processes: int) -> dict[str, Any]:
+    if count < 2:
+        raise SimgptError(f"{cfg.triplets}: {count} triplets; training takes 2 or more")
+    return {
+        **describe_environment(),
+        "processes": processes,
+        "triplets": {"count": count, "sha256": sha256_of(triplets_path(cfg))},
+        "development": {"task": development.name, "sha256": development.sha256},
+    }

@@ -1,137 +1,247 @@
-"""The SentenceTransformer trainer, set up for our loss, log and choice of checkpoint."""
+"""The library's trainer, set up for our model, checkpoints, log and choice of weights."""
 
-import json
-import math
-import time
-from collections.abc import Iterable
-from functools import partial
+import logging
+from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import Dataset
-from sentence_transformers import (
-    SentenceTransformer,
-    SentenceTransformerTrainer,
-    SentenceTransformerTrainingArguments,
-)
-from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 from transformers.utils.notebook import NotebookProgressCallback
 
-from simgpt.config import RunConfig
+from simgpt.config import Precision, RunConfig
+from simgpt.errors import SimgptError
 from simgpt.evaluate.benchmarks import Task
 from simgpt.evaluate.scores import score_tasks
-from simgpt.train.embedding import embed_columns
-from simgpt.train.objectives import simcse_loss
+from simgpt.files import writing
+from simgpt.signals import Stop, stopping_on_signals
+from simgpt.train.callbacks import LogFile, ProgressBar, StopOnSignal, tensorboard_log
+from simgpt.train.checkpoints import (
+    checkpoint_path,
+    load_weights,
+    prune,
+    save_weights,
+    seal,
+)
+from simgpt.train.data import Collator
+from simgpt.train.folder import LOG, TRAINER, logged_seconds
+from simgpt.train.model import TripletModel
+from simgpt.train.selection import refuse_test_split
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
 
 METRIC = "development_spearman"
 
 
-class SimCSELoss(nn.Module):
-    """`simcse_loss` in the form the SentenceTransformer trainer calls."""
+class Interrupted(SimgptError):
+    """A signal stopped the run; the same command goes on."""
 
-    def __init__(
-        self, model: SentenceTransformer, *, temperature: float, hard_negative_weight: float
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.objective = partial(
-            simcse_loss, temperature=temperature, hard_negative_weight=hard_negative_weight
-        )
 
-    def forward(
-        self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None = None
+class TripletTrainer(Trainer):
+    """The library's trainer with our losses in the log and checkpoints that are whole or named torn.
+
+    Its evaluation is the Spearman of the development task: nothing else is encoded.
+    """
+
+    def __init__(self, *, development: Task, **kwargs: Any) -> None:
+        refuse_test_split(development)
+        # The library wants a data set to evaluate on; what it does with one is overridden here.
+        super().__init__(eval_dataset=development.subsets, **kwargs)
+        self.development = development
+        self.model_accepts_loss_kwargs = False
+        self._parts: dict[str, float] = defaultdict(float)
+        self._steps_logged = 0
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Tensor], *args: Any, **kwargs: Any
     ) -> Tensor:
-        """Embed anchors, positives and negatives and return their loss."""
-        return self.objective(*embed_columns(self.model, list(sentence_features)))
+        """The loss of a batch; its parts are summed up for the log.
 
+        Raises:
+            SimgptError: it is not finite.
+        """
+        outputs: dict[str, Tensor] = model(**inputs)
+        values = {name: value.item() for name, value in outputs.items()}
+        if not torch.isfinite(outputs["loss"]):
+            told = ", ".join(f"{name} {value}" for name, value in values.items())
+            raise SimgptError(
+                f"step {self.state.global_step + 1}: the loss is not finite ({told}); training "
+                "stopped, the last good checkpoint is kept. Lower learning_rate, or set "
+                "precision=fp32"
+            )
+        for name, value in values.items():
+            if name != "loss":
+                self._parts[name] += value
+        self._steps_logged += 1
+        return outputs["loss"]
 
-class DevelopmentScore(SentenceEvaluator):
-    """Spearman on a development task, under the metric name that picks the checkpoint."""
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the means of the loss's parts since the last time."""
+        if "loss" in logs and self._steps_logged:
+            logs |= {name: value / self._steps_logged for name, value in self._parts.items()}
+            self._parts.clear()
+            self._steps_logged = 0
+        super().log(logs, start_time)
 
-    def __init__(self, task: Task) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.task = task
-        self.primary_metric = METRIC
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Spearman on the development task, computed once and told to all processes."""
+        score = [0.0]
+        if self.is_world_process_zero():
+            scores = score_tasks(self.model.encoder, [self.development])
+            score = [scores[self.development.name].spearman]
+        metrics = {f"eval_{METRIC}": broadcast_object_list(score)[0]}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
 
-    def __call__(self, model: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Score `model`; the library passes an output path, epoch and step, not needed here."""
-        return {METRIC: score_tasks(model, [self.task])[self.task.name].spearman}
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write a checkpoint, seal it, and only then remove the one before."""
+        for name, parameter in self.model.named_parameters():
+            if not parameter.isfinite().all():
+                raise SimgptError(
+                    f"step {self.state.global_step}: the weights are not finite ({name}); training "
+                    "stopped, the last good checkpoint is kept. Lower learning_rate, or set "
+                    "precision=fp32"
+                )
+        folder = Path(self.args.output_dir)
+        step = self.state.global_step
+        with writing(checkpoint_path(folder, step)):
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.is_world_process_zero():
+                seal(checkpoint_path(folder, step))
+        if self.is_world_process_zero():
+            prune(folder, keep={step, self.state.best_global_step})
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        if self.args.should_save:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_weights(self.model, folder)
 
-class LogFile(TrainerCallback):
-    """Append what the trainer logs (loss, rate, development score) to `train_log.jsonl`."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.started = time.monotonic()
-
-    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write one line; a kill can tear the last one only."""
-        row = {"step": state.global_step, "seconds": round(time.monotonic() - self.started, 2)}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row | kwargs["logs"]) + "\n")
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        load_weights(self.model, Path(resume_from_checkpoint))
 
 
 def fit(
-    model: SentenceTransformer, triplets: Dataset, development: Task, cfg: RunConfig, output: Path
+    model: TripletModel,
+    triplets: "Dataset",
+    development: Task,
+    cfg: RunConfig,
+    output: Path,
+    *,
+    checkpoint: Path | None,
+    tensorboard: bool,
 ) -> None:
-    """Train `model` in place; it ends with the weights of the best development Spearman."""
-    steps_per_epoch = math.ceil(len(triplets) / cfg.batch_size)
-    steps = steps_per_epoch * cfg.epochs
-    eval_steps = max(1, math.ceil(steps_per_epoch / cfg.evals_per_epoch))
-    on_gpu = torch.cuda.is_available()
-    arguments = SentenceTransformerTrainingArguments(
-        output_dir=str(output / "trainer"),
-        num_train_epochs=cfg.epochs,
-        per_device_train_batch_size=cfg.batch_size,
-        learning_rate=cfg.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=round(cfg.warmup * steps),
-        bf16=on_gpu and torch.cuda.is_bf16_supported(including_emulation=False),
-        fp16=on_gpu and not torch.cuda.is_bf16_supported(including_emulation=False),
-        eval_strategy="steps",
-        eval_steps=eval_steps,
-        save_strategy="best",
-        metric_for_best_model=f"eval_{METRIC}",
-        greater_is_better=True,
-        load_best_model_at_end=True,
-        save_total_limit=1,
-        save_only_model=True,
-        logging_steps=max(1, eval_steps // 8),
-        seed=cfg.seed,
-        dataloader_pin_memory=on_gpu,
-        report_to="none",
-        disable_tqdm=False,
-    )
-    trainer = SentenceTransformerTrainer(
+    """Train `model` in place; it ends with the weights of the best development Spearman.
+
+    A score must be strictly better to be the best; of equal ones the earlier stays.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
+        SimgptError: the loss is not finite, memory or disk ran out, or the number of processes
+            does not divide the batch.
+    """
+    stop = Stop()
+    trainer = TripletTrainer(
         model=model,
-        args=arguments,
+        args=_arguments(cfg, output, steps=-(-len(triplets) // cfg.batch_size) * cfg.epochs),
         train_dataset=triplets,
-        loss=SimCSELoss(
-            model,
-            temperature=cfg.temperature,
-            hard_negative_weight=cfg.hard_negative_weight,
+        data_collator=Collator(
+            model.encoder.tokenizer, max_tokens=cfg.max_tokens, columns=model.columns
         ),
-        evaluator=DevelopmentScore(development),
-        callbacks=[LogFile(output / "train_log.jsonl")],
+        development=development,
+        callbacks=[
+            LogFile(output / LOG, seconds_before=logged_seconds(output)),
+            StopOnSignal(stop),
+        ],
     )
     # One progress bar with time left everywhere; no table of logs, no printed dictionaries.
     for callback in (NotebookProgressCallback, ProgressCallback, PrinterCallback):
         trainer.remove_callback(callback)
     progress = ProgressBar()
     trainer.add_callback(progress)
+    if tensorboard:
+        trainer.add_callback(tensorboard_log(output / "tensorboard"))
     try:
-        trainer.train()
+        with stopping_on_signals(stop):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise SimgptError(_out_of_memory(cfg, trainer)) from error
     finally:
         if bar := getattr(progress, "training_bar", None):  # cut short: end the bar's line
             bar.close()
+    if trainer.state.global_step < trainer.state.max_steps:
+        error = Interrupted(
+            f"stopped after step {trainer.state.global_step} of {trainer.state.max_steps}; run the "
+            "same command to go on"
+        )
+        error.exit_status = stop.exit_status
+        raise error
+    best = trainer.state.best_global_step
+    load_weights(model, checkpoint_path(output / TRAINER, best))
 
 
-class ProgressBar(ProgressCallback):
-    """The library's bar with time left, without its printed logs: those go to the file."""
+def _arguments(cfg: RunConfig, output: Path, *, steps: int) -> TrainingArguments:
+    on_gpu = torch.cuda.is_available()
+    good_bf16 = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    if cfg.precision is Precision.FP16 and not on_gpu:
+        raise SimgptError("precision is fp16, and there is no GPU; set precision=auto or fp32")
+    arguments = TrainingArguments(
+        output_dir=str(output / TRAINER),
+        num_train_epochs=cfg.epochs,
+        learning_rate=cfg.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=round(cfg.warmup * steps),
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        bf16=cfg.precision is Precision.BF16 or (cfg.precision is Precision.AUTO and good_bf16),
+        fp16=cfg.precision is Precision.FP16
+        or (cfg.precision is Precision.AUTO and on_gpu and not good_bf16),
+        eval_strategy="steps",
+        eval_steps=cfg.eval_steps,
+        save_strategy="steps",
+        save_steps=cfg.eval_steps,
+        metric_for_best_model=f"eval_{METRIC}",
+        greater_is_better=True,
+        logging_steps=max(1, cfg.eval_steps // 8),
+        seed=cfg.seed,
+        dataloader_pin_memory=on_gpu,
+        remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
+        report_to="none",
+        disable_tqdm=False,
+    )
+    if cfg.batch_size % arguments.world_size:
+        raise SimgptError(
+            f"batch_size is {cfg.batch_size}; it must be a multiple of the "
+            f"{arguments.world_size} processes"
+        )
+    if arguments.n_gpu > 1:
+        logger.warning(
+            "%d GPUs are visible and one is used; for all: torchrun --nproc-per-node %d -m simgpt "
+            "train ...",
+            arguments.n_gpu,
+            arguments.n_gpu,
+        )
+        arguments._n_gpu = 1  # the library would replicate the model and split the batch's negatives
+    arguments.per_device_train_batch_size = cfg.batch_size // arguments.world_size
+    return arguments
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Print nothing."""
+
+def _out_of_memory(cfg: RunConfig, trainer: Trainer) -> str:
+    size = cfg.mini_batch_size or trainer.args.per_device_train_batch_size
+    if size > 1:
+        advice = f"set mini_batch_size={size // 2}: the same result from less memory"
+    else:
+        advice = "lower max_tokens or take a smaller backbone"
+    return f"out of memory at {size} triplets a forward pass; {advice}"

@@ -1,0 +1,129 @@
+"""A sentence encoder together with its training objective."""
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from simgpt.config import RunConfig
+from simgpt.train.embedding import Features, length_sorted_chunks, run_chunks
+from simgpt.train.mlm import IGNORED, mask_tokens, mlm_loss_sum
+from simgpt.train.objectives import energy_hinge_loss, gather_across_ranks, simcse_loss
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+# Chunks of like length in a step: padding is then under a tenth of its tokens.
+CHUNKS = 10
+
+
+class TripletModel(nn.Module):
+    r"""From the token ids of a batch of triplets to its loss.
+
+    .. math:: \lambda_c (\ell_{contrastive} + \lambda_e \ell_{energy}) + \lambda_m \ell_{mlm}
+
+    with the settings `contrastive_weight`, `energy_weight` and `mlm_weight`. All is in one module,
+    so that data-parallel training sees one forward pass a step and every trained parameter.
+
+    Attributes:
+        encoder: The sentence encoder.
+        mlm_head: The language-model head, where `mlm_weight` is above 0.
+    """
+
+    def __init__(
+        self, encoder: "SentenceTransformer", cfg: RunConfig, mlm_head: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.mlm_head = mlm_head
+        self.cfg = cfg
+        self.columns = 3 if cfg.hard_negatives else 2
+        tokenizer = encoder.tokenizer
+        self.mask_id = tokenizer.mask_token_id
+        self.vocabulary = len(tokenizer)
+        self.register_buffer("special", torch.tensor(tokenizer.all_special_ids), persistent=False)
+
+    def forward(self, **rows: Tensor) -> dict[str, Tensor]:
+        """Compute the loss of a batch.
+
+        Args:
+            rows: `input_ids`, `attention_mask`, ... of shape (columns x batch, tokens): all
+                anchors, then all positives, then all hard negatives.
+
+        Returns:
+            Scalars: `loss`, and its parts before their weights: `contrastive`, and `energy` and
+            `mlm` where they take part.
+        """
+        cfg = self.cfg
+        labels: dict[str, Tensor] = {}
+        if self.mlm_head is not None:
+            labels = self._hide_words(rows)
+        chunks, back = length_sorted_chunks({**rows, **labels}, self._chunk_count(rows))
+        recompute = cfg.mini_batch_size > 0
+        vectors = torch.cat(list(run_chunks(self._embed, chunks, recompute=recompute)))[back]
+        columns = [gather_across_ranks(c.float()) for c in vectors.chunk(self.columns)]
+        anchor, positive, negative = (*columns, None)[:3]
+        parts = {
+            "contrastive": simcse_loss(
+                anchor,
+                positive,
+                negative,
+                temperature=cfg.temperature,
+                hard_negative_weight=cfg.hard_negative_weight,
+            )
+        }
+        loss = parts["contrastive"]
+        if cfg.energy_weight and negative is not None:
+            parts["energy"] = energy_hinge_loss(
+                anchor, positive, negative, margin=cfg.energy_margin
+            )
+            loss = loss + cfg.energy_weight * parts["energy"]
+        loss = cfg.contrastive_weight * loss
+        if self.mlm_head is not None:
+            total = torch.stack(list(run_chunks(self._guess, chunks, recompute=recompute))).sum()
+            parts["mlm"] = total / _mean_over_ranks((labels["labels"] != IGNORED).sum())
+            loss = loss + cfg.mlm_weight * parts["mlm"]
+        return {"loss": loss} | {name: part.detach() for name, part in parts.items()}
+
+    def _embed(self, chunk: dict[str, Tensor]) -> Tensor:
+        features = {name: tensor for name, tensor in chunk.items() if name not in _MLM_INPUTS}
+        vectors: Tensor = self.encoder(features)["sentence_embedding"]
+        return vectors
+
+    def _guess(self, chunk: dict[str, Tensor]) -> Tensor:
+        assert self.mlm_head is not None
+        features = {name: tensor for name, tensor in chunk.items() if name not in _MLM_INPUTS}
+        features["input_ids"] = chunk["hidden_ids"]
+        hidden = self.encoder[0](features)["token_embeddings"]
+        return mlm_loss_sum(self.mlm_head, hidden, chunk["labels"])
+
+    def _hide_words(self, rows: Features) -> dict[str, Tensor]:
+        """The second input of a step; the contrastive pass reads the words unhidden."""
+        ids = rows["input_ids"]
+        maskable = ~torch.isin(ids, self.special) & rows["attention_mask"].bool()
+        hidden, labels = mask_tokens(
+            ids,
+            maskable,
+            rate=self.cfg.mlm_rate,
+            mask_id=self.mask_id,
+            vocabulary=self.vocabulary,
+        )
+        return {"hidden_ids": hidden, "labels": labels}
+
+    def _chunk_count(self, rows: Features) -> int:
+        size = self.cfg.mini_batch_size * self.columns
+        return -(-len(rows["input_ids"]) // size) if size else CHUNKS
+
+
+_MLM_INPUTS = ("hidden_ids", "labels")
+
+
+def _mean_over_ranks(count: Tensor) -> Tensor:
+    """The count of a process on average, at least one: averaging over processes then divides by
+    the count of all, as one process would."""
+    count = count.clone().float()
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(count)
+        count /= dist.get_world_size()
+    return count.clamp(min=1)
