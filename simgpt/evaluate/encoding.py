@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from simgpt.encoder import longest_text
 from simgpt.errors import SimgptError
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ def encode(
     """
     unique = list(dict.fromkeys(sentences))
     limit = model.max_seq_length
-    config = getattr(model.transformers_model, "config", None)
-    positions = getattr(config, "max_position_embeddings", MAX_TOKENS)
-    model.max_seq_length = min(MAX_TOKENS, positions)
+    model.max_seq_length = min(MAX_TOKENS, longest_text(model) or MAX_TOKENS)
     try:
         vectors = model.encode(
             unique, batch_size=batch_size, show_progress_bar=progress, convert_to_numpy=True

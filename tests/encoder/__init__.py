@@ -1,0 +1,1 @@
+"""Tests of loading, pooling and prefixing encoders."""
