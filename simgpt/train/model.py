@@ -62,7 +62,19 @@ class TripletModel(nn.Module):
         chunks, back = length_sorted_chunks({**rows, **labels}, self._chunk_count(rows))
         recompute = cfg.mini_batch_size > 0
         vectors = torch.cat(list(run_chunks(self._embed, chunks, recompute=recompute)))[back]
-        columns = [gather_across_ranks(c.float()) for c in vectors.chunk(self.columns)]
+        # Half precision would cost a cosine two of its three digits: it is for the encoder alone.
+        with torch.autocast(vectors.device.type, enabled=False):
+            loss, parts = self._contrast(vectors.float())
+        if self.mlm_head is not None:
+            total = torch.stack(list(run_chunks(self._guess, chunks, recompute=recompute))).sum()
+            parts["mlm"] = total / _mean_over_ranks((labels["labels"] != IGNORED).sum())
+            loss = loss + cfg.mlm_weight * parts["mlm"]
+        return {"loss": loss} | {name: part.detach() for name, part in parts.items()}
+
+    def _contrast(self, vectors: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The terms that compare sentences: their weighted sum and each on its own."""
+        cfg = self.cfg
+        columns = [gather_across_ranks(column) for column in vectors.chunk(self.columns)]
         anchor, positive, negative = (*columns, None)[:3]
         parts = {
             "contrastive": simcse_loss(
@@ -79,12 +91,7 @@ class TripletModel(nn.Module):
                 anchor, positive, negative, margin=cfg.energy_margin
             )
             loss = loss + cfg.energy_weight * parts["energy"]
-        loss = cfg.contrastive_weight * loss
-        if self.mlm_head is not None:
-            total = torch.stack(list(run_chunks(self._guess, chunks, recompute=recompute))).sum()
-            parts["mlm"] = total / _mean_over_ranks((labels["labels"] != IGNORED).sum())
-            loss = loss + cfg.mlm_weight * parts["mlm"]
-        return {"loss": loss} | {name: part.detach() for name, part in parts.items()}
+        return cfg.contrastive_weight * loss, parts
 
     def _embed(self, chunk: dict[str, Tensor]) -> Tensor:
         features = {name: tensor for name, tensor in chunk.items() if name not in _MLM_INPUTS}

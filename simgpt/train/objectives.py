@@ -133,7 +133,7 @@ def gather_across_ranks(rows: Tensor) -> Tensor:
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return rows
     world = dist.get_world_size()
-    gathered = [torch.empty_like(rows) for _ in range(world)]
+    gathered = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(world)]
     dist.all_gather(gathered, rows.detach().contiguous())
     # The value of `rows`, `world` times its gradient.
     gathered[dist.get_rank()] = rows.detach() + world * (rows - rows.detach())
