@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 from simgpt.annotate.attempts import UNKNOWN_COST, Ending, Outcome
 from simgpt.annotate.cost import Budget, BudgetReached, Price
 from simgpt.annotate.ledger import Ledger
-from simgpt.progress import span
 from simgpt.annotate.prompting import Prompt
 from simgpt.annotate.requests import Answer, Api, Request, Setup
 from simgpt.annotate.teachers import CallError, Probe, Teacher
 from simgpt.annotate.throttle import Throttle, wait_before
+from simgpt.progress import span
 from simgpt.signals import Stop
 
 ATTEMPTS = 8  # at one request in one run; the next run tries again

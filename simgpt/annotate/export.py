@@ -10,11 +10,11 @@ from typing import Any, TextIO
 from simgpt.annotate.audit import REJECTING, Verdict, audit, reused_answers
 from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.parsing import AnswerError, parse_answer, unquoted
-from simgpt.progress import Advance
 from simgpt.annotate.requests import Answer, Setup
 from simgpt.annotate.task import CHUNK, Asked, chunks
 from simgpt.errors import SimgptError
 from simgpt.files import sha256_of, staged
+from simgpt.progress import Advance
 from simgpt.triplets import Triplet, write_triplets
 
 KEPT = "kept"

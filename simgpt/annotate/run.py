@@ -15,7 +15,6 @@ from simgpt.annotate.cost import FREE, Budget, Price
 from simgpt.annotate.estimate import Estimate, estimate
 from simgpt.annotate.export import export, hashes, usable
 from simgpt.annotate.ledger import Ledger
-from simgpt.progress import progress
 from simgpt.annotate.prompting import load_prompt, prompt_names
 from simgpt.annotate.requests import Answer, Setup
 from simgpt.annotate.summary import card, summarise, summary_path
@@ -23,6 +22,8 @@ from simgpt.annotate.task import CHUNK, Asked, Open, Task, chunks
 from simgpt.annotate.teachers import Teacher
 from simgpt.errors import SimgptError
 from simgpt.files import read_json, sha256_of, write_json, write_text
+from simgpt.progress import progress
+from simgpt.signals import Stop, stopping_on_signals
 from simgpt.triplets import check_writable
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from simgpt.annotate.ledger import Ledger
-from simgpt.progress import progress
 from simgpt.annotate.prompting import PAIR, PROMPTS, Prompt, read_prompt
 from simgpt.annotate.requests import Api, Sampling, Setup
 from simgpt.annotate.run import Asking, ask
@@ -20,6 +19,7 @@ from simgpt.annotate.task import CHUNK, Asked, chunks
 from simgpt.annotate.teachers import Teacher
 from simgpt.errors import SimgptError
 from simgpt.files import read_jsonl, staged
+from simgpt.progress import progress
 
 LOWEST, HIGHEST = 0.0, 5.0  # the STS scale
 

@@ -43,14 +43,8 @@ def load_encoder(
 
     disable_progress_bar()  # bars that last a blink hide the one with the time left
     source = locate(name)
-    try:
+    with loading(name):
         encoder = _load(name, source, pooling, fresh_head)
-    except SimgptError:
-        raise
-    except Exception as error:  # the loaders raise from several libraries
-        raise SimgptError(
-            f"model {name!r} could not be loaded ({type(error).__name__}: {_first_line(error)})"
-        ) from error
 
     from simgpt.encoder.pooling import freeze_unused
 
@@ -59,6 +53,23 @@ def load_encoder(
     if encoder.max_seq_length and (longest := longest_text(encoder)):
         encoder.max_seq_length = min(encoder.max_seq_length, longest)
     return encoder.float()
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Turn what the libraries' loaders raise, of many kinds, into one sentence.
+
+    Raises:
+        SimgptError: the encoder called `name` could not be loaded.
+    """
+    try:
+        yield
+    except SimgptError:
+        raise
+    except Exception as error:
+        raise SimgptError(
+            f"model {name!r} could not be loaded ({type(error).__name__}: {_first_line(error)})"
+        ) from error
 
 
 def _load(

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from simgpt.config import Pooling
 from simgpt.encoder import load_encoder, weights_sha256
 from simgpt.environment import describe_environment
 from simgpt.evaluate.benchmarks import (
@@ -24,7 +25,11 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate_model(
-    name: str, *, benchmarks: str = "auto", progress: bool = False
+    name: str,
+    *,
+    benchmarks: str = "auto",
+    pooling: Pooling = Pooling.AUTO,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Score a model and say how it was done.
 
@@ -32,6 +37,8 @@ def evaluate_model(
         name: As `simgpt.encoder.load_encoder` takes it; a run folder brings its config along.
         benchmarks: `auto`, a folder in SentEval's layout, or `bundled` for the development pairs
             alone, which are no benchmark: `tasks` and `average` then stay empty.
+        pooling: Replaces the model's own. Published SimCSE models need `cls`: they are plain
+            transformers and do not say how they pool.
         progress: Show a progress bar.
 
     Returns:
@@ -43,11 +50,11 @@ def evaluate_model(
     """
     environment, started = describe_environment(), time.monotonic()
     tasks, development = _tasks(benchmarks)
-    model = load_encoder(name)
+    model = load_encoder(name, pooling=pooling)
     scores = score_tasks(model, [*tasks, *development], progress=progress)
     seven = {task.name: scores[task.name] for task in tasks}
     return {
-        "model": describe_model(name),
+        "model": describe_model(name) | {"pooling": str(pooling)},
         "tasks": _plain(seven),
         "average": published_average(seven) if seven else None,
         "development": _plain({task.name: scores[task.name] for task in development}),

@@ -3,6 +3,7 @@
 from simgpt.report.annotation import yield_bars
 from simgpt.report.figures import figure_style
 from simgpt.report.inline import (
+    score_grid,
     score_table,
     scored_on,
     subset_scatter,
@@ -16,6 +17,7 @@ __all__ = [
     "headline",
     "load_measured",
     "load_paper",
+    "score_grid",
     "score_table",
     "scored_on",
     "subset_scatter",

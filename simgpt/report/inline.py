@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from simgpt.report.figures import LABELS
 from simgpt.report.tables import markdown_table
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 Result = Mapping[str, Any]  # as `simgpt.evaluate.evaluate_model` returns it
 
@@ -44,14 +47,19 @@ def training_curves(log: "pd.DataFrame") -> Figure:
     """Loss (left axis) and development Spearman (right axis) over the steps of one run.
 
     Args:
-        log: `train_log.jsonl`: columns `step`, `loss` and `eval_development_spearman`.
+        log: `train_log.jsonl`: columns `step`, `eval_development_spearman`, and the loss's parts
+            before their weights: `contrastive`, and `energy` and `mlm` where they take part.
     """
     figure = Figure(figsize=(7, 3.2))
     left = figure.add_subplot()
     right = left.twinx()
     losses = log.dropna(subset="loss")
     scores = log.dropna(subset="eval_development_spearman")
-    left.plot(losses["step"], losses["loss"], color="C0")
+    parts = [name for name in ("contrastive", "energy", "mlm") if name in losses]
+    for name, style in zip(parts, ("-", ":", "-."), strict=False):
+        left.plot(losses["step"], losses[name], style, color="C0", label=name)
+    if len(parts) > 1:
+        left.legend(loc="upper right", fontsize=9)
     left.set_xlabel("step")
     left.set_ylabel("loss", color="C0")
     right.plot(scores["step"], scores["eval_development_spearman"], "D--", color="C1")
@@ -75,4 +83,36 @@ def subset_scatter(before: Result, after: Result) -> Figure:
     axes.plot(limits, limits, color="grey", linewidth=1)
     axes.set(xlim=limits, ylim=limits, xlabel="untouched encoder", ylabel="trained encoder")
     axes.legend(fontsize=9)
+    return figure
+
+
+def score_grid(logits: "NDArray[np.float32]") -> Figure:
+    """The scores of a small batch: a sentence a row, its candidates the columns.
+
+    Args:
+        logits: Shape (batch, 2 batch): the similar sentences of all, then the dissimilar ones. The
+            right answers, outlined, are on the diagonal of the left half.
+    """
+    count = len(logits)
+    figure = Figure(figsize=(7, 3))
+    axes = figure.add_subplot()
+    image = axes.imshow(logits, cmap="cividis")
+    for row in range(count):
+        axes.add_patch(Rectangle((row - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="C1", lw=3))
+        for column in range(2 * count):
+            bright = logits[row, column] > (logits.max() + logits.min()) / 2
+            axes.text(
+                column,
+                row,
+                f"{logits[row, column]:.1f}",
+                ha="center",
+                va="center",
+                color="black" if bright else "white",
+            )
+    numbers = range(1, count + 1)
+    labels = [f"{kind}{n}" for kind in ("similar ", "dissimilar ") for n in numbers]
+    axes.set_xticks(range(2 * count), labels, rotation=30, ha="right")
+    axes.set_yticks(range(count), [f"sentence {n}" for n in numbers])
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, label="score")
     return figure

@@ -66,6 +66,6 @@ def tensorboard_log(folder: Path) -> TrainerCallback:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise SimgptError("TensorBoard is not installed; pip install tensorboard") from error
-    from transformers.integrations import TensorBoardCallback
+    from transformers.integrations.integration_utils import TensorBoardCallback
 
     return TensorBoardCallback(tb_writer=SummaryWriter(log_dir=str(folder)))

@@ -39,6 +39,7 @@ def load_mlm_head(backbone: Path | str) -> nn.Module:
             f"{backbone}: holds no language-model head ({random[0]} would be random); set "
             "mlm_weight=0 or take a backbone with one"
         )
+    head: nn.Module
     (head,) = (module for name, module in model.named_children() if name != prefix)
     return copy.deepcopy(head)
 

@@ -1,5 +1,6 @@
 """A sentence encoder together with its training objective."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,6 +40,7 @@ class TripletModel(nn.Module):
         self.mlm_head = mlm_head
         self.cfg = cfg
         self.columns = 3 if cfg.hard_negatives else 2
+        self.special: Tensor
         tokenizer = encoder.tokenizer
         self.mask_id = tokenizer.mask_token_id
         self.vocabulary = len(tokenizer)
@@ -66,7 +68,8 @@ class TripletModel(nn.Module):
         with torch.autocast(vectors.device.type, enabled=False):
             loss, parts = self._contrast(vectors.float())
         if self.mlm_head is not None:
-            total = torch.stack(list(run_chunks(self._guess, chunks, recompute=recompute))).sum()
+            guess = partial(self._guess, self.mlm_head)
+            total = torch.stack(list(run_chunks(guess, chunks, recompute=recompute))).sum()
             parts["mlm"] = total / _mean_over_ranks((labels["labels"] != IGNORED).sum())
             loss = loss + cfg.mlm_weight * parts["mlm"]
         return {"loss": loss} | {name: part.detach() for name, part in parts.items()}
@@ -75,7 +78,8 @@ class TripletModel(nn.Module):
         """The terms that compare sentences: their weighted sum and each on its own."""
         cfg = self.cfg
         columns = [gather_across_ranks(column) for column in vectors.chunk(self.columns)]
-        anchor, positive, negative = (*columns, None)[:3]
+        anchor, positive = columns[:2]
+        negative = columns[2] if cfg.hard_negatives else None
         parts = {
             "contrastive": simcse_loss(
                 anchor,
@@ -98,12 +102,11 @@ class TripletModel(nn.Module):
         vectors: Tensor = self.encoder(features)["sentence_embedding"]
         return vectors
 
-    def _guess(self, chunk: dict[str, Tensor]) -> Tensor:
-        assert self.mlm_head is not None
+    def _guess(self, head: nn.Module, chunk: dict[str, Tensor]) -> Tensor:
         features = {name: tensor for name, tensor in chunk.items() if name not in _MLM_INPUTS}
         features["input_ids"] = chunk["hidden_ids"]
         hidden = self.encoder[0](features)["token_embeddings"]
-        return mlm_loss_sum(self.mlm_head, hidden, chunk["labels"])
+        return mlm_loss_sum(head, hidden, chunk["labels"])
 
     def _hide_words(self, rows: Features) -> dict[str, Tensor]:
         """The second input of a step; the contrastive pass reads the words unhidden."""
@@ -127,8 +130,10 @@ _MLM_INPUTS = ("hidden_ids", "labels")
 
 
 def _mean_over_ranks(count: Tensor) -> Tensor:
-    """The count of a process on average, at least one: averaging over processes then divides by
-    the count of all, as one process would."""
+    """The count of a process on average, at least one.
+
+    A sum divided by it and averaged over processes is divided by the count of all, as on one.
+    """
     count = count.clone().float()
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(count)

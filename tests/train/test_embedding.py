@@ -1,45 +1,95 @@
 """Sorting a step's sentences by length must change nothing but the padding."""
 
+import pytest
 import torch
 
+from simgpt.config import RunConfig
 from simgpt.encoder import load_encoder
-from simgpt.train.embedding import embed_columns
+from simgpt.train.data import Collator
+from simgpt.train.embedding import length_sorted_chunks, run_chunks
+from simgpt.train.model import CHUNKS
+from simgpt.triplets import TEXTS, training_triplets
 
-COLUMNS = (
-    ["A dog runs.", "Two people are talking quietly in the kitchen of a very old house."],
-    ["A dog is running on the sand of a wide and empty beach.", "People talk."],
-    ["No.", "The kitchen was repainted last summer by a friend of theirs, who is a painter."],
+SENTENCES = (
+    "A dog runs.",
+    "Two people are talking quietly in the kitchen of a very old house.",
+    "A dog is running on the sand of a wide and empty beach.",
+    "People talk.",
+    "No.",
+    "The kitchen was repainted last summer by a friend of theirs, who is a painter.",
 )
 
 
-def test_embeddings_and_gradients_equal_those_of_one_padded_pass_per_column():
+@pytest.mark.parametrize("recompute", [False, True])
+def test_embeddings_and_gradients_equal_those_of_one_padded_pass(recompute):
     model = load_encoder("bundled").eval()
-    features = [model.preprocess(column) for column in COLUMNS]
-    expected = [model(dict(column))["sentence_embedding"] for column in features]
-    torch.cat(expected).pow(3).sum().backward()
+    rows = model.tokenizer(list(SENTENCES), padding="longest", return_tensors="pt")
+    expected = model(dict(rows))["sentence_embedding"]
+    expected.pow(3).sum().backward()
     weight = next(model.parameters())
     gradient = weight.grad.clone()
     model.zero_grad()
 
-    found = embed_columns(model, features, chunks=3)
-    torch.cat(found).pow(3).sum().backward()
+    chunks, back = length_sorted_chunks(rows, 3)
+    found = torch.cat(
+        list(run_chunks(lambda c: model(dict(c))["sentence_embedding"], chunks, recompute=recompute))
+    )[back]
+    found.pow(3).sum().backward()
 
-    assert [tuple(column.shape) for column in found] == [(2, 384)] * 3
-    torch.testing.assert_close(torch.cat(found), torch.cat(expected), atol=1e-6, rtol=0)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
     torch.testing.assert_close(weight.grad, gradient, atol=1e-6, rtol=0)
 
 
-def test_chunks_are_cut_to_their_own_longest_row():
-    seen = []
+def test_recomputing_replays_dropout():
+    model = load_encoder("bundled").train()
+    rows = model.tokenizer(list(SENTENCES), padding="longest", return_tensors="pt")
+    chunks, _ = length_sorted_chunks(rows, 2)
+    gradients = []
+    for recompute in (False, True):
+        model.zero_grad()
+        torch.manual_seed(0)
+        passes = run_chunks(
+            lambda c: model(dict(c))["sentence_embedding"], chunks, recompute=recompute
+        )
+        torch.cat(list(passes)).pow(3).sum().backward()
+        gradients.append(next(model.parameters()).grad.clone())
+    assert torch.equal(*gradients)
 
-    def spy(rows):
-        seen.append(tuple(rows["input_ids"].shape))
-        return {"sentence_embedding": rows["input_ids"].sum(dim=1, keepdim=True).float()}
 
-    column = {
+def test_chunks_are_cut_to_their_own_longest_row_and_put_back_in_order():
+    rows = {
         "input_ids": torch.tensor([[5, 6, 7, 8], [9, 0, 0, 0]]),
         "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 0, 0, 0]]),
     }
-    (embedded,) = embed_columns(spy, [column], chunks=2)
-    assert seen == [(1, 1), (1, 4)]
-    assert embedded.flatten().tolist() == [26.0, 9.0]
+    chunks, back = length_sorted_chunks(rows, 5)
+    assert [chunk["input_ids"].tolist() for chunk in chunks] == [[[9]], [[5, 6, 7, 8]]]
+    sums = torch.cat([chunk["input_ids"].sum(dim=1) for chunk in chunks])[back]
+    assert sums.tolist() == [26, 9]
+
+
+def test_under_a_tenth_of_a_step_of_real_triplets_is_padding():
+    model = load_encoder("bundled")
+    triplets = list(training_triplets(RunConfig.from_params({"max_triplets": 640})))
+    collate = Collator(model.tokenizer, max_tokens=32, columns=3)
+    real = padded = 0
+    for first in range(0, 640, 64):
+        batch = [dict(zip(TEXTS, t.texts, strict=True)) for t in triplets[first : first + 64]]
+        rows = collate(batch)
+        real += int(rows["attention_mask"].sum())
+        chunks, _ = length_sorted_chunks(rows, CHUNKS)
+        padded += sum(chunk["input_ids"].numel() for chunk in chunks)
+    assert 1 - real / padded < 0.1
+
+
+def test_a_batch_is_tokenised_column_by_column_and_cut():
+    model = load_encoder("bundled")
+    batch = [
+        {"sentence": "One.", "similar": "two " * 50, "dissimilar": "Three."},
+        {"sentence": "Four.", "similar": "Five.", "dissimilar": "Six."},
+    ]
+    rows = Collator(model.tokenizer, max_tokens=8, columns=3)(batch)
+    assert rows["input_ids"].shape == (6, 8)
+    texts = model.tokenizer.batch_decode(rows["input_ids"], skip_special_tokens=True)
+    assert texts == ["one.", "four.", "two two two two two two", "five.", "three.", "six."]
+    pairs = Collator(model.tokenizer, max_tokens=8, columns=2)(batch)
+    assert torch.equal(pairs["input_ids"], rows["input_ids"][:4])
