@@ -12,7 +12,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from simgpt import cli_annotate
-from simgpt.config import ConfigError, RunConfig, profile_names
+from simgpt.config import ConfigError, Pooling, RunConfig, profile_names
 from simgpt.errors import SimgptError
 from simgpt.released import RELEASES, import_release
 from simgpt.version import __version__
@@ -85,9 +85,9 @@ def train_encoder(
 
     cfg = RunConfig.from_params(_params(profile, settings))
     if dry_run:
-        from simgpt.train.estimate import estimate_devices
+        from simgpt.train.dry_run import dry_run as estimate
 
-        for line in estimate_devices(cfg):
+        for line in estimate(cfg):
             typer.echo(line)
         return
     if output is None:
@@ -107,6 +107,10 @@ def evaluate(
         str, typer.Option(help="Folder in SentEval's layout, or `bundled` (no benchmark).")
     ] = "auto",
     output: Annotated[Path | None, typer.Option(help="Write scores and provenance here.")] = None,
+    pooling: Annotated[
+        Pooling,
+        typer.Option(help="Sentence vector; `cls` for published SimCSE models, which do not say."),
+    ] = Pooling.AUTO,
 ) -> None:
     """Score a model on the seven STS benchmarks: seven numbers or an error.
 
@@ -116,7 +120,9 @@ def evaluate(
     from simgpt.evaluate import evaluate_model
     from simgpt.files import write_json
 
-    result = evaluate_model(model, benchmarks=benchmarks, progress=sys.stderr.isatty())
+    result = evaluate_model(
+        model, benchmarks=benchmarks, pooling=pooling, progress=sys.stderr.isatty()
+    )
     if output is not None:
         write_json(output, result)
     elif (Path(model) / "COMPLETE").is_file():
@@ -280,6 +286,8 @@ def main() -> None:
         format="%(message)s",
         handlers=[RichHandler(console=Console(stderr=True), show_time=False, show_path=False)],
     )
+    # It retries by itself; what comes of it is said in one sentence.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     # Started by torchrun, one of the processes speaks.
     talks = os.environ.get("RANK", "0") == "0"
     logging.getLogger("simgpt").setLevel(logging.INFO if talks else logging.ERROR)

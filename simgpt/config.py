@@ -147,7 +147,9 @@ class RunConfig:
             if not holds:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; it must be {legal}")
         if self.energy_weight and not self.hard_negatives:
-            raise ConfigError("energy_weight needs hard_negatives; set energy_weight=0 without them")
+            raise ConfigError(
+                "energy_weight needs hard_negatives; set energy_weight=0 without them"
+            )
         if self.trained_share < 1 and (self.prefix_tokens or self.pooling is Pooling.CLS):
             raise ConfigError(
                 "trained_share must be 1 with prefix_tokens or pooling=cls: fresh weights have no "

@@ -4,15 +4,8 @@ from itertools import islice
 from typing import Any
 
 from simgpt.config import RunConfig
-from simgpt.train.estimate import (
-    Device,
-    Shape,
-    advice,
-    describe,
-    estimate_run,
-    published_device,
-    this_machine,
-)
+from simgpt.train.devices import Device, published_device, this_machine
+from simgpt.train.estimate import Shape, advice, describe, estimate_run
 from simgpt.triplets import training_triplets
 
 # Triplets whose sentences are measured, from the head of the file.

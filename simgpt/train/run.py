@@ -128,6 +128,7 @@ def _train(
                 count = write_dataset(training_triplets(cfg), data)
                 facts = _facts(cfg, count, development, processes.num_processes)
                 open_run(cfg, output, facts, allow_config_change=allow_config_change)
+                _announce(cfg, model, count, processes.num_processes)
         triplets = Dataset.from_file(str(data))
         start = {}
         if cfg.trained_share < 1:
@@ -156,6 +157,23 @@ def _train(
     (output / LOCK).unlink(missing_ok=True)
     del triplets
     remove_working_files(output)
+
+
+def _announce(cfg: RunConfig, model: "TripletModel", count: int, processes: int) -> None:
+    """Say what the whole run is going to take here."""
+    from simgpt.train.devices import this_machine
+    from simgpt.train.dry_run import estimate_lines
+
+    encoder = model.encoder
+    for line in estimate_lines(
+        cfg,
+        this_machine(cfg.precision),
+        count=count,
+        config=encoder[0].config,
+        tokenizer=encoder.tokenizer,
+        processes=processes,
+    ):
+        logger.info(line)
 
 
 def _facts(cfg: RunConfig, count: int, development: Task, processes: int) -> dict[str, Any]:

@@ -32,7 +32,9 @@ def test_embeddings_and_gradients_equal_those_of_one_padded_pass(recompute):
 
     chunks, back = length_sorted_chunks(rows, 3)
     found = torch.cat(
-        list(run_chunks(lambda c: model(dict(c))["sentence_embedding"], chunks, recompute=recompute))
+        list(
+            run_chunks(lambda c: model(dict(c))["sentence_embedding"], chunks, recompute=recompute)
+        )
     )[back]
     found.pow(3).sum().backward()
 
