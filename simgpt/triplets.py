@@ -127,6 +127,11 @@ def triplets_path(cfg: RunConfig) -> Path:
     return BUNDLED_TRIPLETS if cfg.triplets == "bundled" else Path(cfg.triplets)
 
 
+def summary_path(triplets: Path) -> Path:
+    """Where `simgpt annotate` puts the summary of the run that wrote `triplets`: beside them."""
+    return triplets.with_name(f"{triplets.stem}.summary.json")
+
+
 def training_triplets(cfg: RunConfig) -> Iterator[Triplet]:
     """The triplets of a run, in the file's order: the first of equal ones, drawn by `cfg.seed`.
 

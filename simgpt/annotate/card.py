@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 
 from simgpt.annotate.statistics import (
-    Row,
     counts,
     lengths,
-    markdown_table,
     openings,
     overlaps,
     word_overlap,
 )
 from simgpt.files import sha256_of
+from simgpt.markdown import Row, markdown_table
 from simgpt.triplets import (
     BUNDLED_DEV_PAIRS,
     BUNDLED_TRIPLETS,

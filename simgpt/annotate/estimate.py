@@ -10,7 +10,7 @@ from simgpt.annotate.cost import Price, load_prices
 from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.prompting import Prompt, answer_text
 from simgpt.annotate.requests import Setup
-from simgpt.annotate.statistics import Row
+from simgpt.markdown import Row
 from simgpt.triplets import BUNDLED_TRIPLETS, read_triplets
 
 PILOT = 20  # answers from which their length is known well enough

@@ -17,14 +17,14 @@ from simgpt.annotate.export import export, hashes, usable
 from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.prompting import load_prompt, prompt_names
 from simgpt.annotate.requests import Answer, Setup
-from simgpt.annotate.summary import card, summarise, summary_path
+from simgpt.annotate.summary import card, summarise
 from simgpt.annotate.task import CHUNK, Asked, Open, Task, chunks
 from simgpt.annotate.teachers import Teacher
 from simgpt.errors import SimgptError
 from simgpt.files import read_json, sha256_of, write_json, write_text
 from simgpt.progress import progress
 from simgpt.signals import Stop, stopping_on_signals
-from simgpt.triplets import check_writable
+from simgpt.triplets import check_writable, summary_path
 
 logger = logging.getLogger(__name__)
 

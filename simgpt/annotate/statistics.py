@@ -8,13 +8,11 @@ import string
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 
+from simgpt.markdown import Row
 from simgpt.triplets import TEXTS, Triplet
-
-Row = dict[str, Any]
 
 _PUNCTUATION = string.punctuation + "‘’“”–—…"
 _OPENING = 2
@@ -100,24 +98,6 @@ def openings(triplets: Iterable[Triplet], by: str = "wave") -> list[Row]:
         }
 
     return _with_total(triplets, by, row)
-
-
-def markdown_table(rows: list[Row]) -> str:
-    """Rows as a Markdown table; whole numbers as they are, others with one decimal.
-
-    The first row names the columns; there must be one.
-    """
-
-    def cell(value: Any) -> str:
-        if isinstance(value, float):
-            return f"{value:,.1f}"
-        return f"{value:,}" if isinstance(value, int) else str(value).replace("|", r"\|")
-
-    columns = list(rows[0])
-    numeric = [isinstance(value, int | float) for value in rows[0].values()]
-    lines = [columns, ["---:" if right else "---" for right in numeric]]
-    lines += [[cell(row[column]) for column in columns] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 @lru_cache(maxsize=1 << 16)  # every grouping asks for the same texts again

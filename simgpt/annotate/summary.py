@@ -8,10 +8,11 @@ from typing import Any
 from simgpt.annotate.audit import Verdict
 from simgpt.annotate.export import KEPT, UNANSWERED, Yield, hashes
 from simgpt.annotate.ledger import Ledger
-from simgpt.annotate.statistics import Row, markdown_table
 from simgpt.environment import git_state
 from simgpt.errors import SimgptError
 from simgpt.files import read_json
+from simgpt.markdown import Row, markdown_table
+from simgpt.triplets import summary_path
 from simgpt.version import __version__
 
 _CARD = """\
@@ -48,11 +49,6 @@ A triplet may have several. `opening` is only noted.
 
 {cost}
 """
-
-
-def summary_path(output: Path) -> Path:
-    """Where the summary of a run goes: beside its triplets."""
-    return output.with_name(f"{output.stem}.summary.json")
 
 
 def summarise(output: Path, result: Yield, ledger: Ledger, mark: str) -> dict[str, Any]:

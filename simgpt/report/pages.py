@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simgpt.files import write_text
-from simgpt.report import annotation, figures, tables
+from simgpt.report import annotation, figures, tables, training
 from simgpt.report.results import headline, load_measured, load_paper
 
 
@@ -13,12 +13,15 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     result, paper = headline(results), load_paper(results)
     tuning = load_measured(results / "selection")
     yields, scale = annotation.load_yields(results), annotation.load_scale(results)
+    promcse = load_measured(results / "promcse")
+    costs = training.load_training_benchmarks(results)
     drawings = [
         figures.draw_idea(output),
         figures.draw_headline(output, result, paper),
         figures.draw_gains(output, result),
         figures.draw_selection(output, tuning),
         annotation.draw_yields(output, yields),
+        training.draw_objectives(output, result, promcse),
     ]
     fragments = {drawing.name: figure_block(drawing) for drawing in drawings}
     fragments["headline-table"] = tables.headline_table(result, paper)
@@ -26,10 +29,16 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     fragments["selection-table"] = tables.selection_table(tuning)
     fragments["yields-table"] = annotation.yields_table(yields)
     fragments["scale-table"] = annotation.scale_table(scale)
+    fragments["objectives-table"] = training.objectives_table(result, promcse)
+    fragments["estimate-table"] = training.estimate_table(costs["train_estimate"])
     for name, text in fragments.items():
         _write_if_changed(output / f"{name}.txt", text, write_text)
     reading = annotation.load_reading(results)
-    return tables.facts(result) | annotation.annotation_facts(yields, scale, reading)
+    return (
+        tables.facts(result)
+        | annotation.annotation_facts(yields, scale, reading)
+        | training.training_facts(result, promcse, costs)
+    )
 
 
 def figure_block(drawing: figures.Drawing) -> str:

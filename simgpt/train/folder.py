@@ -48,7 +48,8 @@ def is_finished(cfg: RunConfig, output: Path, *, allow_config_change: bool) -> b
         )
     if changed and not allow_config_change and _has_checkpoint(output):
         raise SimgptError(
-            f"{output}: holds another run, under way (it differs in {', '.join(changed)}); {_HOW_TO_CHANGE}"
+            f"{output}: holds another run, under way (it differs in {', '.join(changed)}); "
+            f"{_HOW_TO_CHANGE}"
         )
     return finished
 

@@ -3,7 +3,6 @@ import pytest
 from simgpt.annotate.statistics import (
     counts,
     lengths,
-    markdown_table,
     openings,
     opens_alike,
     overlaps,
@@ -11,6 +10,7 @@ from simgpt.annotate.statistics import (
     word_overlap,
     words,
 )
+from simgpt.markdown import markdown_table
 from simgpt.triplets import BUNDLED_TRIPLETS, Triplet, read_triplets
 
 

@@ -6,8 +6,8 @@ import pytest
 from simgpt import SimgptError
 from simgpt.annotate import Asking, Price, load_prompt, outcome_rows, read_summary, verdict_rows
 from simgpt.annotate.export import rejected_path
-from simgpt.annotate.summary import card, summary_path
-from simgpt.triplets import read_triplets
+from simgpt.annotate.summary import card
+from simgpt.triplets import read_triplets, summary_path
 from simgpt.version import __version__
 from tests.annotate.support import annotate_with, live, sentences
 from tests.openai_server import OpenAIServer
