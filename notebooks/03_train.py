@@ -53,9 +53,19 @@ pd.Series(cfg.to_dict(), name="value").to_frame()
 # ones, its own $x_i^-$, was written to be hard: it shares the topic and often the words. The weight
 # $w$ makes it count more ($w > 0$) or less ($w < 0$) than the others.
 #
-# Here are four real triplets of this run, as the encoder places them *before* training. Each row is a
-# sentence, each column a candidate, and each cell a score $s$. The loss is low where the outlined
-# cell, the right answer, is the brightest of its row.
+# Here are four triplets of this run:
+
+# %%
+from simgpt.triplets import training_triplets
+
+triplets = [triplet for triplet, _ in zip(training_triplets(cfg), range(4), strict=False)]
+texts = [triplet.texts for triplet in triplets]
+pd.DataFrame(texts, columns=["sentence", "similar", "dissimilar"], index=range(1, 5))
+
+# %% [markdown]
+# And here they are as the encoder places them *before* training. Each row is a sentence, each column
+# a candidate, and each cell a score $s$. The loss is low where the outlined cell, the right answer,
+# is the brightest of its row.
 
 # %% mystnb={"image": {"alt": "A grid of four rows and eight columns of scores: the right answers are outlined on the diagonal of the left half, the sentences' own hard negatives lie on the diagonal of the right half."}}
 # %matplotlib inline
@@ -64,11 +74,9 @@ import torch
 from simgpt.encoder import load_encoder
 from simgpt.report import figure_style, score_grid
 from simgpt.train.objectives import simcse_logits
-from simgpt.triplets import training_triplets
 
-triplets = [triplet for triplet, _ in zip(training_triplets(cfg), range(4), strict=False)]
 encoder = load_encoder(cfg.backbone, pooling=cfg.pooling, fresh_head=True)
-columns = zip(*(triplet.texts for triplet in triplets), strict=True)
+columns = zip(*texts, strict=True)
 anchor, positive, negative = (torch.tensor(encoder.encode(list(c))) for c in columns)
 logits = simcse_logits(anchor, positive, negative, temperature=cfg.temperature)
 with figure_style():
@@ -231,7 +239,7 @@ log.dropna(subset="eval_development_spearman")[["step", "eval_development_spearm
 
 # %% mystnb={"image": {"alt": "The same grid after training: the outlined right answers stand out more from the rest of their rows."}}
 trained = load_encoder(str(run))
-columns = zip(*(triplet.texts for triplet in triplets), strict=True)
+columns = zip(*texts, strict=True)
 vectors = [torch.tensor(trained.encode(list(column))) for column in columns]
 with figure_style():
     figure = score_grid(simcse_logits(*vectors, temperature=cfg.temperature).numpy())

@@ -278,9 +278,6 @@ def sync_notebooks() -> None:
 
 def main() -> None:
     """Run the command line; a `SimgptError` becomes one sentence on stderr."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Threads that spin while they wait crawl when another process wants their core.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     logging.basicConfig(
         level=logging.WARNING,
         format="%(message)s",

@@ -75,6 +75,29 @@ LEDGER = {
     "look_up_us_per_row_by_tenth": [5.0] * 10,
 }
 
+PROMCSE = {"profile": "laptop-promcse", "prefix_tokens": 10, "energy_weight": 5.0}
+THROUGHPUT = {
+    "ratio": 2.5,
+    "median_s": {"ours": 1.5, "plain": 3.75},
+    "padding": {"ours": 0.08, "plain": 0.47},
+    "largest_difference": {"loss": 0, "gradient": 2e-7},
+    "config": {"batch_size": 64},
+}
+MEMORY = {
+    "triplets": {
+        "5000": {"anonymous_mib": 401.2, "file_mb": 1.2},
+        "371000": {"anonymous_mib": 403.9, "file_mb": 95.4},
+    }
+}
+ESTIMATE = {
+    "cases": {
+        "small": {
+            "memory": {"measured_gib": 1.5, "estimate_gib": 1.25},
+            "wall": {"measured_seconds": 12.0, "estimate_seconds": [8.0, 20.5]},
+        }
+    }
+}
+
 
 @pytest.fixture
 def results(tmp_path):
@@ -90,6 +113,11 @@ def results(tmp_path):
         "annotation/weak-one": annotated("weak", 30, 70),
         "benchmarks/annotate_scale": SCALE,
         "benchmarks/ledger_rows": LEDGER,
+        "promcse/one": result(79.5, seed=1, **PROMCSE),
+        "promcse/two": result(80.0, seed=2, **PROMCSE),
+        "benchmarks/train_throughput": THROUGHPUT,
+        "benchmarks/train_memory": MEMORY,
+        "benchmarks/train_estimate": ESTIMATE,
         "teacher/reading": {"read": {"captions": 7}, "usable": {"captions": 2}},
     }
     for name, content in files.items():
@@ -128,7 +156,25 @@ def test_facts_tables_and_figures_are_written_for_the_book(results, tmp_path):
     assert facts["usable_captions"] == "2 of 7"
     assert (facts["scale_extra_mib"], facts["scale_again_s"]) == ("40", "2.5")
     assert "Kept as triplets: weak: captions: 30 per cent" in (output / "yields.txt").read_text()
-    for name in ("idea", "headline", "gains", "selection", "yields"):
+    objectives = (output / "objectives-table.txt").read_text().splitlines()
+    assert objectives[-1].startswith("| PromCSE, seed 2 | 80.00 |")
+    assert (
+        "| small | 1.50 | 1.25 | 12.0 | 8.0 to 20.5 |"
+        in (output / "estimate-table.txt").read_text()
+    )
+    assert (facts["promcse_average"], facts["promcse_gain"]) == ("79.75", "+1.75")
+    assert (facts["promcse_against_simcse"], facts["promcse_prefix"]) == ("-0.75", "10")
+    assert (facts["step_ratio"], facts["padding_ours"], facts["padding_plain"]) == (
+        "2.50",
+        "8.0",
+        "47.0",
+    )
+    assert (facts["memory_small"], facts["memory_large"], facts["memory_file"]) == (
+        "401",
+        "404",
+        "95",
+    )
+    for name in ("idea", "headline", "gains", "selection", "yields", "objectives"):
         block = (output / f"{name}.txt").read_text()
         for mode in ("light", "dark"):
             assert f"generated/{name}-{mode}.svg" in block
