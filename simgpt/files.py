@@ -57,6 +57,8 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except SimgptError:
+        raise
     except OSError as error:
         raise _unwritable(path, error.errno, error) from error
     except Exception as error:

@@ -161,7 +161,7 @@ def test_an_unusable_triplets_file_is_named_with_line_and_reason(tmp_path, conte
     assert not output.exists()
 
 
-def test_a_disk_that_takes_no_more_is_told_and_leaves_no_finished_run(tmp_path):
+def test_a_disk_that_takes_no_more_is_told_and_nothing_half_written_stays(tmp_path):
     """The system refuses files over 20 MB, as a full disk would; the weights have 90 MB."""
     limited = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, 20_000_000))\n"
@@ -175,9 +175,7 @@ def test_a_disk_that_takes_no_more_is_told_and_leaves_no_finished_run(tmp_path):
         timeout=300,
     )
     refused(done, str(output), "cannot be written")
-    assert not (output / "COMPLETE").exists()
-    assert not (output / "checkpoint").exists()
-    refused(simgpt("evaluate", output, "--benchmarks", "bundled"), "not finished")
+    assert not output.exists()
 
 
 def test_an_unknown_profile_or_setting_is_refused_with_the_known_ones(tmp_path):

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 _PREFIX = "checkpoint-"
 WEIGHTS = "model.safetensors"
+STATE = "trainer_state.json"  # the library's
 
 
 def save_weights(model: nn.Module, folder: Path) -> None:
@@ -52,10 +53,14 @@ def seal(folder: Path) -> None:
 
 def is_sealed(folder: Path) -> bool:
     """Was `folder` sealed, and does it hold what it held then?"""
-    if not (folder / COMPLETE).is_file():
+    try:
+        seal = read_json(folder / COMPLETE)
+    except SimgptError:
+        return False
+    if not isinstance(seal, dict):
         return False
     sizes = {file.name: file.stat().st_size for file in folder.iterdir() if file.is_file()}
-    return all(sizes.get(name) == size for name, size in read_json(folder / COMPLETE).items())
+    return all(sizes.get(name) == size for name, size in seal.items())
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -64,15 +69,31 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint to go on from; torn ones are set aside under another name."""
+    """The checkpoint to go on from; torn ones are set aside under another name.
+
+    So is one that was written after the best weights so far, where those are torn: its run would
+    have nothing to end with.
+    """
     for path in sorted(checkpoints(folder), key=step_of, reverse=True):
-        if is_sealed(path):
-            return path
         aside = path.with_name(f"torn-{path.name}")
+        if not is_sealed(path):
+            told = f"{path} was torn while it was written; it is set aside as {aside.name}"
+        elif (best := _best_step(path)) and not is_sealed(checkpoint_path(folder, best)):
+            told = (
+                f"{path} is set aside as {aside.name}: the best weights, of step {best}, are torn"
+            )
+        else:
+            return path
         shutil.rmtree(aside, ignore_errors=True)
         path.rename(aside)
-        logger.warning("%s was torn while it was written; it is set aside as %s", path, aside.name)
+        logger.warning(told)
     return None
+
+
+def _best_step(checkpoint: Path) -> int | None:
+    """The step of the best development score so far, if there was one."""
+    step: int | None = read_json(checkpoint / STATE).get("best_global_step")
+    return step
 
 
 def prune(folder: Path, keep: Collection[int]) -> None:

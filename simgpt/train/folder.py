@@ -46,7 +46,7 @@ def is_finished(cfg: RunConfig, output: Path, *, allow_config_change: bool) -> b
             f"{output}: holds another run, finished (it differs in {', '.join(changed)}); give "
             "another --output"
         )
-    if changed and not allow_config_change and _has_checkpoint(output):
+    if changed and not allow_config_change and has_checkpoint(output):
         raise SimgptError(
             f"{output}: holds another run, under way (it differs in {', '.join(changed)}); "
             f"{_HOW_TO_CHANGE}"
@@ -167,7 +167,7 @@ def _remove(entry: Path) -> None:
         entry.unlink(missing_ok=True)
 
 
-def _has_checkpoint(output: Path) -> bool:
+def has_checkpoint(output: Path) -> bool:
     """Whether anything was trained that a change of settings could spoil."""
     return any(is_sealed(path) for path in checkpoints(output / TRAINER))
 

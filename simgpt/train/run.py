@@ -1,6 +1,7 @@
 """One training run: from a config to a finished run folder."""
 
 import logging
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from simgpt.train.folder import (
     ENVIRONMENT,
     LOCK,
     TRAINER,
+    has_checkpoint,
     is_finished,
     logged_seconds,
     open_run,
@@ -68,7 +70,9 @@ def train(
     from accelerate import PartialState
     from filelock import FileLock, Timeout
 
-    processes = PartialState()
+    from simgpt.train.trainer import launched_on_cpu
+
+    processes, is_new = PartialState(cpu=launched_on_cpu()), not output.exists()
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     lock = FileLock(output / LOCK)
@@ -79,6 +83,10 @@ def train(
         raise SimgptError(f"{output}: another process is training this run") from error
     try:
         _train(cfg, output, processes, allow_config_change, tensorboard)
+    except SimgptError:
+        if is_new and processes.is_main_process and not has_checkpoint(output):
+            shutil.rmtree(output, ignore_errors=True)  # nothing in it is worth keeping
+        raise
     finally:
         lock.release()
     return output

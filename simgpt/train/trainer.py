@@ -1,6 +1,8 @@
 """The library's trainer, set up for our model, checkpoints, log and choice of weights."""
 
 import logging
+import os
+import shutil
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArg
 from transformers.utils.notebook import NotebookProgressCallback
 
 from simgpt.config import Precision, RunConfig
+from simgpt.encoder import longest_text
 from simgpt.errors import SimgptError
 from simgpt.evaluate.benchmarks import Task
 from simgpt.evaluate.scores import score_tasks
@@ -43,15 +46,17 @@ class Interrupted(SimgptError):
 
 
 class TripletTrainer(Trainer):
-    """The library's trainer with our losses in the log and checkpoints that are whole or named torn.
+    """The library's trainer with our losses in its log and checkpoints that are whole or torn.
 
     Its evaluation is the Spearman of the development task: nothing else is encoded.
     """
 
-    def __init__(self, *, development: Task, **kwargs: Any) -> None:
+    def __init__(self, *, model: TripletModel, development: Task, **kwargs: Any) -> None:
         refuse_test_split(development)
         # The library wants a data set to evaluate on; what it does with one is overridden here.
-        super().__init__(eval_dataset=development.subsets, **kwargs)
+        super().__init__(model=model, eval_dataset=development.subsets, **kwargs)
+        self.trained = model
+        self.folder = Path(str(self.args.output_dir))
         self.development = development
         self.model_accepts_loss_kwargs = False
         self._parts: dict[str, float] = defaultdict(float)
@@ -69,11 +74,7 @@ class TripletTrainer(Trainer):
         values = {name: value.item() for name, value in outputs.items()}
         if not torch.isfinite(outputs["loss"]):
             told = ", ".join(f"{name} {value}" for name, value in values.items())
-            raise SimgptError(
-                f"step {self.state.global_step + 1}: the loss is not finite ({told}); training "
-                "stopped, the last good checkpoint is kept. Lower learning_rate, or set "
-                "precision=fp32"
-            )
+            raise _gone_wrong(self.state.global_step + 1, f"the loss is not finite ({told})")
         for name, value in values.items():
             if name != "loss":
                 self._parts[name] += value
@@ -90,9 +91,13 @@ class TripletTrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Spearman on the development task, computed once and told to all processes."""
+        self._check_weights()
         score = [0.0]
         if self.is_world_process_zero():
-            scores = score_tasks(self.model.encoder, [self.development])
+            try:
+                scores = score_tasks(self.trained.encoder, [self.development])
+            except SimgptError as error:  # the vectors are not finite, or all the same
+                raise _gone_wrong(self.state.global_step, str(error)) from error
             score = [scores[self.development.name].spearman]
         metrics = {f"eval_{METRIC}": broadcast_object_list(score)[0]}
         self.log(dict(metrics))
@@ -103,31 +108,49 @@ class TripletTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write a checkpoint, seal it, and only then remove the one before."""
-        for name, parameter in self.model.named_parameters():
-            if not parameter.isfinite().all():
-                raise SimgptError(
-                    f"step {self.state.global_step}: the weights are not finite ({name}); training "
-                    "stopped, the last good checkpoint is kept. Lower learning_rate, or set "
-                    "precision=fp32"
-                )
-        folder = Path(self.args.output_dir)
+        self._check_weights()
         step = self.state.global_step
-        with writing(checkpoint_path(folder, step)):
-            super()._save_checkpoint(model, trial)
-            self.accelerator.wait_for_everyone()
-            if self.is_world_process_zero():
-                seal(checkpoint_path(folder, step))
+        path = checkpoint_path(self.folder, step)
+        try:
+            with writing(path):
+                super()._save_checkpoint(model, trial)
+                self.accelerator.wait_for_everyone()
+                if self.is_world_process_zero():
+                    seal(path)
+        except SimgptError:  # not the place to spare half of a checkpoint
+            shutil.rmtree(path, ignore_errors=True)
+            raise
         if self.is_world_process_zero():
-            prune(folder, keep={step, self.state.best_global_step})
+            prune(self.folder, keep={step, self.state.best_global_step or step})
+
+    def _check_weights(self) -> None:
+        for name, parameter in self.trained.named_parameters():
+            if not parameter.isfinite().all():
+                told = f"the weights are not finite ({name})"
+                raise _gone_wrong(self.state.global_step, told)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        folder = Path(output_dir or self.args.output_dir)
+        folder = Path(output_dir or self.folder)
         if self.args.should_save:
             folder.mkdir(parents=True, exist_ok=True)
-            save_weights(self.model, folder)
+            save_weights(self.trained, folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        load_weights(self.model, Path(resume_from_checkpoint))
+        load_weights(self.trained, Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Go on at the config's rate; the stored one would outlive an allowed change."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None:
+            return
+        scheduler: Any = self.lr_scheduler
+        optimizer: Any = self.optimizer
+        rate = self.args.learning_rate
+        scheduler.base_lrs = [rate for _ in scheduler.base_lrs]
+        for group, share in zip(optimizer.param_groups, scheduler.lr_lambdas, strict=True):
+            group["initial_lr"] = rate
+            group["lr"] = rate * share(scheduler.last_epoch)
+        scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
 
 
 def fit(
@@ -155,7 +178,9 @@ def fit(
         args=_arguments(cfg, output, steps=-(-len(triplets) // cfg.batch_size) * cfg.epochs),
         train_dataset=triplets,
         data_collator=Collator(
-            model.encoder.tokenizer, max_tokens=cfg.max_tokens, columns=model.columns
+            model.encoder.tokenizer,
+            max_tokens=min(cfg.max_tokens, longest_text(model.encoder) or cfg.max_tokens),
+            columns=model.columns,
         ),
         development=development,
         callbacks=[
@@ -181,14 +206,27 @@ def fit(
         if bar := getattr(progress, "training_bar", None):  # cut short: end the bar's line
             bar.close()
     if trainer.state.global_step < trainer.state.max_steps:
-        error = Interrupted(
+        interrupted = Interrupted(
             f"stopped after step {trainer.state.global_step} of {trainer.state.max_steps}; run the "
             "same command to go on"
         )
-        error.exit_status = stop.exit_status
-        raise error
-    best = trainer.state.best_global_step
+        interrupted.exit_status = stop.exit_status
+        raise interrupted
+    best = trainer.state.best_global_step or trainer.state.global_step
     load_weights(model, checkpoint_path(output / TRAINER, best))
+
+
+def launched_on_cpu() -> bool:
+    """Whether a launcher started this process to share the CPU: the library has to be told."""
+    launched = "LOCAL_RANK" in os.environ or os.environ.get("ACCELERATE_USE_CPU") == "true"
+    return launched and not torch.cuda.is_available()
+
+
+def _gone_wrong(step: int, what: str) -> SimgptError:
+    return SimgptError(
+        f"step {step}: {what}; training stopped, the last good checkpoint is kept. Lower "
+        "learning_rate, or set precision=fp32"
+    )
 
 
 def _arguments(cfg: RunConfig, output: Path, *, steps: int) -> TrainingArguments:
@@ -198,6 +236,7 @@ def _arguments(cfg: RunConfig, output: Path, *, steps: int) -> TrainingArguments
         raise SimgptError("precision is fp16, and there is no GPU; set precision=auto or fp32")
     arguments = TrainingArguments(
         output_dir=str(output / TRAINER),
+        use_cpu=launched_on_cpu(),
         num_train_epochs=cfg.epochs,
         learning_rate=cfg.learning_rate,
         lr_scheduler_type="linear",
@@ -233,7 +272,9 @@ def _arguments(cfg: RunConfig, output: Path, *, steps: int) -> TrainingArguments
             arguments.n_gpu,
             arguments.n_gpu,
         )
-        arguments._n_gpu = 1  # the library would replicate the model and split the batch's negatives
+        arguments._n_gpu = (
+            1  # the library would replicate the model and split the batch's negatives
+        )
     arguments.per_device_train_batch_size = cfg.batch_size // arguments.world_size
     return arguments
 
