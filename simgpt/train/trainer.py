@@ -272,9 +272,8 @@ def _arguments(cfg: RunConfig, output: Path, *, steps: int) -> TrainingArguments
             arguments.n_gpu,
             arguments.n_gpu,
         )
-        arguments._n_gpu = (
-            1  # the library would replicate the model and split the batch's negatives
-        )
+        # The library would replicate the model, and each replica see a part of the negatives.
+        arguments._n_gpu = 1
     arguments.per_device_train_batch_size = cfg.batch_size // arguments.world_size
     return arguments
 
