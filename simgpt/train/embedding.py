@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 Features = Mapping[str, Tensor]
@@ -50,3 +51,34 @@ def run_chunks(
     """
     for chunk in chunks:
         yield checkpoint(forward, chunk, use_reentrant=False) if recompute else forward(chunk)
+
+
+class Lookup:
+    """The word vectors of a step, looked up once for all its chunks.
+
+    The gradient of a lookup has the size of the whole table, most of it zeros: for a small encoder
+    a quarter of a step went into making and adding one for each chunk. Here the chunks look up in
+    a table of the step's own words, and that one in the encoder's. A frozen table has no gradient,
+    and its encoder gets the ids.
+
+    Args:
+        table: The encoder's word embeddings.
+        ids: All ids that the chunks hold.
+    """
+
+    def __init__(self, table: nn.Module, *ids: Tensor) -> None:
+        self.vectors: Tensor | None = None
+        if any(weight.requires_grad for weight in table.parameters()):
+            self.words = torch.cat([one.flatten() for one in ids]).unique()
+            self.vectors = table(self.words)
+
+    def features(self, chunk: Features, ids: str) -> dict[str, Tensor]:
+        """What the encoder takes of a chunk, its words those of the key `ids`."""
+        features = {name: chunk[name] for name in _MODEL_INPUTS if name in chunk}
+        if self.vectors is None:
+            return features | {"input_ids": chunk[ids]}
+        rows = torch.searchsorted(self.words, chunk[ids])
+        return features | {"inputs_embeds": functional.embedding(rows, self.vectors)}
+
+
+_MODEL_INPUTS = ("attention_mask", "token_type_ids")

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from simgpt.config import RunConfig
-from simgpt.train.embedding import Features, length_sorted_chunks, run_chunks
+from simgpt.train.embedding import Features, Lookup, length_sorted_chunks, run_chunks
 from simgpt.train.mlm import IGNORED, mask_tokens, mlm_loss_sum
 from simgpt.train.objectives import energy_hinge_loss, gather_across_ranks, simcse_loss
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 # Chunks of like length in a step: padding is then under a tenth of its tokens.
-CHUNKS = 10
+CHUNKS = 9
 
 
 class TripletModel(nn.Module):
@@ -58,19 +58,23 @@ class TripletModel(nn.Module):
             `mlm` where they take part.
         """
         cfg = self.cfg
-        labels: dict[str, Tensor] = {}
+        hidden: dict[str, Tensor] = {}
         if self.mlm_head is not None:
-            labels = self._hide_words(rows)
-        chunks, back = length_sorted_chunks({**rows, **labels}, self._chunk_count(rows))
+            hidden = self._hide_words(rows)
+        chunks, back = length_sorted_chunks({**rows, **hidden}, self._chunk_count(rows))
         recompute = cfg.mini_batch_size > 0
-        vectors = torch.cat(list(run_chunks(self._embed, chunks, recompute=recompute)))[back]
+        table = self.encoder[0].model.get_input_embeddings()
+        ids = [rows["input_ids"]] + ([hidden["hidden_ids"]] if hidden else [])
+        lookup = Lookup(table, *ids)
+        embed = partial(self._embed, lookup)
+        vectors = torch.cat(list(run_chunks(embed, chunks, recompute=recompute)))[back]
         # Half precision would cost a cosine two of its three digits: it is for the encoder alone.
         with torch.autocast(vectors.device.type, enabled=False):
             loss, parts = self._contrast(vectors.float())
         if self.mlm_head is not None:
-            guess = partial(self._guess, self.mlm_head)
+            guess = partial(self._guess, self.mlm_head, lookup)
             total = torch.stack(list(run_chunks(guess, chunks, recompute=recompute))).sum()
-            parts["mlm"] = total / _mean_over_ranks((labels["labels"] != IGNORED).sum())
+            parts["mlm"] = total / _mean_over_ranks((hidden["labels"] != IGNORED).sum())
             loss = loss + cfg.mlm_weight * parts["mlm"]
         return {"loss": loss} | {name: part.detach() for name, part in parts.items()}
 
@@ -97,14 +101,13 @@ class TripletModel(nn.Module):
             loss = loss + cfg.energy_weight * parts["energy"]
         return cfg.contrastive_weight * loss, parts
 
-    def _embed(self, chunk: dict[str, Tensor]) -> Tensor:
-        features = {name: tensor for name, tensor in chunk.items() if name not in _MLM_INPUTS}
+    def _embed(self, lookup: Lookup, chunk: Features) -> Tensor:
+        features = lookup.features(chunk, "input_ids")
         vectors: Tensor = self.encoder(features)["sentence_embedding"]
         return vectors
 
-    def _guess(self, head: nn.Module, chunk: dict[str, Tensor]) -> Tensor:
-        features = {name: tensor for name, tensor in chunk.items() if name not in _MLM_INPUTS}
-        features["input_ids"] = chunk["hidden_ids"]
+    def _guess(self, head: nn.Module, lookup: Lookup, chunk: Features) -> Tensor:
+        features = lookup.features(chunk, "hidden_ids")
         hidden = self.encoder[0](features)["token_embeddings"]
         return mlm_loss_sum(head, hidden, chunk["labels"])
 
@@ -124,9 +127,6 @@ class TripletModel(nn.Module):
     def _chunk_count(self, rows: Features) -> int:
         size = self.cfg.mini_batch_size * self.columns
         return -(-len(rows["input_ids"]) // size) if size else CHUNKS
-
-
-_MLM_INPUTS = ("hidden_ids", "labels")
 
 
 def _mean_over_ranks(count: Tensor) -> Tensor:

@@ -8,7 +8,10 @@ from simgpt.encoder import load_encoder
 from simgpt.train.data import Collator
 from simgpt.train.embedding import length_sorted_chunks, run_chunks
 from simgpt.train.model import CHUNKS
+from simgpt.train.objectives import simcse_loss
+from simgpt.train.run import build_model
 from simgpt.triplets import TEXTS, training_triplets
+from tests.tiny import tiny_bert, tiny_roberta
 
 SENTENCES = (
     "A dog runs.",
@@ -95,3 +98,33 @@ def test_a_batch_is_tokenised_column_by_column_and_cut():
     assert texts == ["one.", "four.", "two two two two two two", "five.", "three.", "six."]
     pairs = Collator(model.tokenizer, max_tokens=8, columns=2)(batch)
     assert torch.equal(pairs["input_ids"], rows["input_ids"][:4])
+
+
+@pytest.mark.parametrize("make", [tiny_bert, tiny_roberta])
+@pytest.mark.parametrize("settings", [{}, {"prefix_tokens": 3}])
+def test_a_steps_gradients_are_those_of_its_columns_padded_and_encoded_one_by_one(
+    make, settings, tmp_path
+):
+    cfg = RunConfig.from_params({"backbone": str(make(tmp_path / "model"))} | settings)
+    model = build_model(cfg).eval()
+    batch = [
+        {"sentence": text, "similar": f"{text} Yes.", "dissimilar": f"No. {text[:9]}"}
+        for text in SENTENCES
+    ]
+    tokenizer = model.encoder.tokenizer
+    rows = Collator(tokenizer, max_tokens=64, columns=3)(batch)
+    loss = model(**rows)["loss"]
+    loss.backward()
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    found = {name: parameter.grad.clone() for name, parameter in trained.items()}
+
+    model.zero_grad()
+    columns = ([triplet[name] for triplet in batch] for name in TEXTS)
+    features = [tokenizer(c, padding="longest", return_tensors="pt") for c in columns]
+    vectors = [model.encoder(dict(column))["sentence_embedding"] for column in features]
+    expected = simcse_loss(*vectors, temperature=cfg.temperature)
+    expected.backward()
+    torch.testing.assert_close(loss, expected)
+    assert len(found) > (1 if not cfg.prefix_tokens else 0)
+    for name, parameter in trained.items():
+        torch.testing.assert_close(found[name], parameter.grad, atol=1e-5, rtol=1e-4)

@@ -1,6 +1,7 @@
 """The trainer: what is selected, what stops it, and passes that are repeated to save memory."""
 
 import resource
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from simgpt.evaluate.benchmarks import (
 from simgpt.evaluate.scores import TaskScore
 from simgpt.train import model as model_module
 from simgpt.train import run, selection, trainer
+from simgpt.train.callbacks import tensorboard_log
 from simgpt.train.model import TripletModel
 from simgpt.train.run import build_model, train
 from simgpt.train.selection import development_task, refuse_test_split
@@ -340,3 +342,9 @@ def test_small_passes_take_less_memory(folder):
     config(folder, backbone="bundled")
     (plain,), (cached,) = (call(partial(growth_of_a_step, folder, n), folder) for n in (0, 4))
     assert cached < 0.7 * plain, (cached, plain)
+
+
+def test_tensorboard_that_is_not_there_is_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(SimgptError, match="pip install tensorboard"):
+        tensorboard_log(tmp_path)
