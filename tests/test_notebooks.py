@@ -57,6 +57,16 @@ def test_every_notebook_runs_at_smoke_scale_and_its_source_stays_as_it_is(notebo
     assert after == before
 
 
+def test_the_chapter_on_training_runs_with_promcse_too(tmp_path):
+    notebook = REPOSITORY / "notebooks" / "03_train.ipynb"
+    settings = {"prefix_tokens": 3, "energy_weight": 5, "max_triplets": 16, "batch_size": 8}
+    parameters = [(name, str(value)) for name, value in settings.items()]
+    done = papermill(notebook, tmp_path / "out.ipynb", *parameters, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (card,) = tmp_path.glob("runs/*/checkpoint/README.md")
+    assert "trust_remote_code=True" in card.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("right", [True, False])
 def test_the_live_cell_asks_where_a_key_is_set_and_never_shows_it(tmp_path, right):
     """The server hands a wrong key back in its error, as some do."""
