@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -10,14 +11,18 @@ from torch.utils.checkpoint import checkpoint
 Features = Mapping[str, Tensor]
 
 
-def length_sorted_chunks(rows: Features, count: int) -> tuple[list[dict[str, Tensor]], Tensor]:
+def length_sorted_chunks(
+    rows: Features, count: int, *, largest: int | None = None
+) -> tuple[list[dict[str, Tensor]], Tensor]:
     """Split rows into chunks of like length, each cut to its own longest row.
 
-    Padded to the longest sentence of a step, about half of its tokens are padding.
+    Padded to the longest sentence of a step, about half of its tokens are padding. In chunks it is
+    under a tenth.
 
     Args:
         rows: `input_ids`, `attention_mask`, ... of shape (rows, tokens), padded at the end.
-        count: Number of chunks; never more than rows.
+        count: Number of chunks, where there are as many different lengths.
+        largest: Rows of a chunk at most; longer ones are split.
 
     Returns:
         The chunks, and the positions, shape (rows,), that put the concatenated chunks' rows back
@@ -25,13 +30,41 @@ def length_sorted_chunks(rows: Features, count: int) -> tuple[list[dict[str, Ten
     """
     lengths = rows["attention_mask"].sum(dim=1)
     order = torch.argsort(lengths, stable=True)
+    groups = torch.tensor_split(order, _cuts(lengths[order].tolist(), count))
     chunks = [
         {name: tensor[chosen, : int(lengths[chosen[-1]])] for name, tensor in rows.items()}
-        for chosen in order.tensor_split(min(count, len(order)))
+        for group in groups
+        for chosen in group.split(largest or len(order))
     ]
     back = torch.empty_like(order)
     back[order] = torch.arange(len(order), device=order.device)
     return chunks, back
+
+
+def _cuts(lengths: list[int], count: int) -> list[int]:
+    """Where to cut rows sorted by length into `count` chunks so that least is padded.
+
+    Dynamic programming over the different lengths: the best way to cover the shorter rows with one
+    chunk less, plus the last chunk, padded to its longest row.
+    """
+    values, firsts = np.unique(lengths, return_index=True)
+    starts = np.append(firsts, len(lengths))
+    # Tokens of a chunk from the i-th different length up to the j-th: rows times the longest.
+    tokens = (starts[None, 1:] - starts[:-1, None]) * values[None, :].astype(float)
+    tokens[np.tril_indices(len(values), -1)] = np.inf
+    best, before = tokens[0], []
+    for _ in range(min(count, len(values)) - 1):
+        totals = np.vstack([tokens[:1], best[:-1, None] + tokens[1:]])
+        before.append(totals.argmin(axis=0))
+        best = totals.min(axis=0)
+    cuts, last = [], len(values) - 1
+    for starts_at in reversed(before):
+        first = int(starts_at[last])
+        if first == 0:
+            break
+        cuts.append(int(firsts[first]))
+        last = first - 1
+    return cuts[::-1]
 
 
 def run_chunks(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 # Chunks of like length in a step: padding is then under a tenth of its tokens.
-CHUNKS = 9
+CHUNKS = 6
 
 
 class TripletModel(nn.Module):
@@ -61,7 +61,9 @@ class TripletModel(nn.Module):
         hidden: dict[str, Tensor] = {}
         if self.mlm_head is not None:
             hidden = self._hide_words(rows)
-        chunks, back = length_sorted_chunks({**rows, **hidden}, self._chunk_count(rows))
+        chunks, back = length_sorted_chunks(
+            {**rows, **hidden}, CHUNKS, largest=cfg.mini_batch_size * self.columns or None
+        )
         recompute = cfg.mini_batch_size > 0
         table = self.encoder[0].model.get_input_embeddings()
         ids = [rows["input_ids"]] + ([hidden["hidden_ids"]] if hidden else [])
@@ -123,10 +125,6 @@ class TripletModel(nn.Module):
             vocabulary=self.vocabulary,
         )
         return {"hidden_ids": hidden, "labels": labels}
-
-    def _chunk_count(self, rows: Features) -> int:
-        size = self.cfg.mini_batch_size * self.columns
-        return -(-len(rows["input_ids"]) // size) if size else CHUNKS
 
 
 def _mean_over_ranks(count: Tensor) -> Tensor:

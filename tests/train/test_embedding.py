@@ -1,12 +1,15 @@
 """Sorting a step's sentences by length must change nothing but the padding."""
 
+import itertools
+import random
+
 import pytest
 import torch
 
 from simgpt.config import RunConfig
 from simgpt.encoder import load_encoder
 from simgpt.train.data import Collator
-from simgpt.train.embedding import length_sorted_chunks, run_chunks
+from simgpt.train.embedding import _cuts, length_sorted_chunks, run_chunks
 from simgpt.train.model import CHUNKS
 from simgpt.train.objectives import simcse_loss
 from simgpt.train.run import build_model
@@ -70,6 +73,31 @@ def test_chunks_are_cut_to_their_own_longest_row_and_put_back_in_order():
     assert [chunk["input_ids"].tolist() for chunk in chunks] == [[[9]], [[5, 6, 7, 8]]]
     sums = torch.cat([chunk["input_ids"].sum(dim=1) for chunk in chunks])[back]
     assert sums.tolist() == [26, 9]
+
+
+def padded_tokens(lengths, cuts):
+    edges = [0, *cuts, len(lengths)]
+    return sum((end - start) * lengths[end - 1] for start, end in itertools.pairwise(edges))
+
+
+def test_no_other_cuts_pad_less():
+    draw = random.Random(0)
+    for _ in range(200):
+        lengths = sorted(draw.randint(3, 9) for _ in range(draw.randint(1, 9)))
+        count = draw.randint(1, 5)
+        cuts = _cuts(lengths, count)
+        assert len(cuts) < count
+        places = range(1, len(lengths))
+        every = (c for n in range(count) for c in itertools.combinations(places, n))
+        assert padded_tokens(lengths, cuts) == min(padded_tokens(lengths, c) for c in every)
+
+
+def test_chunks_hold_no_more_rows_than_they_may():
+    lengths = torch.tensor([5, 5, 5, 5, 5, 2, 3])
+    mask = (torch.arange(5) < lengths[:, None]).long()
+    chunks, back = length_sorted_chunks({"attention_mask": mask}, 2, largest=2)
+    assert [tuple(c["attention_mask"].shape) for c in chunks] == [(2, 3), (2, 5), (2, 5), (1, 5)]
+    assert sorted(back.tolist()) == list(range(7))
 
 
 def test_under_a_tenth_of_a_step_of_real_triplets_is_padding():
