@@ -1,7 +1,7 @@
 """A sentence encoder together with its training objective."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.distributed as dist
@@ -14,6 +14,7 @@ from simgpt.train.objectives import energy_hinge_loss, gather_across_ranks, simc
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Transformer
 
 # Chunks of like length in a step: padding is then under a tenth of its tokens.
 CHUNKS = 6
@@ -65,7 +66,7 @@ class TripletModel(nn.Module):
             {**rows, **hidden}, CHUNKS, largest=cfg.mini_batch_size * self.columns or None
         )
         recompute = cfg.mini_batch_size > 0
-        table = self.encoder[0].model.get_input_embeddings()
+        table = cast("Transformer", self.encoder[0]).model.get_input_embeddings()
         ids = [rows["input_ids"]] + ([hidden["hidden_ids"]] if hidden else [])
         lookup = Lookup(table, *ids)
         embed = partial(self._embed, lookup)
