@@ -34,7 +34,7 @@ def length_sorted_chunks(
     chunks = [
         {name: tensor[chosen, : int(lengths[chosen[-1]])] for name, tensor in rows.items()}
         for group in groups
-        for chosen in group.split(largest or len(order))
+        for chosen in torch.split(group, largest or len(order))
     ]
     back = torch.empty_like(order)
     back[order] = torch.arange(len(order), device=order.device)
@@ -102,7 +102,7 @@ class Lookup:
     def __init__(self, table: nn.Module, *ids: Tensor) -> None:
         self.vectors: Tensor | None = None
         if any(weight.requires_grad for weight in table.parameters()):
-            self.words = torch.cat([one.flatten() for one in ids]).unique()
+            self.words = torch.unique(torch.cat([one.flatten() for one in ids]))
             self.vectors = table(self.words)
 
     def features(self, chunk: Features, ids: str) -> dict[str, Tensor]:
