@@ -156,7 +156,7 @@ class _Work:
     @property
     def padded(self) -> float:
         """Tokens of a sentence, padding included: of six chunks about a twelfth of the text's."""
-        return self.tokens * (1 + 1 / (2 * CHUNKS))
+        return min(self.tokens * (1 + 1 / (2 * CHUNKS)), self.cfg.max_tokens)
 
     def forward_flops(self, tokens: float) -> float:
         """One sentence through the backbone.

@@ -80,7 +80,8 @@ def test_a_frozen_backbone_takes_less_time_and_memory():
 def test_recomputation_takes_less_memory_and_more_time():
     whole, small, smaller = (estimate_run(config(mini_batch_size=m), **DATA) for m in (0, 128, 32))
     assert smaller.memory_gib < small.memory_gib < whole.memory_gib
-    assert small.seconds[0] > whole.seconds[0] * 4 / 3
+    # Four passes' worth instead of three, but for scoring, which is not repeated.
+    assert 1.3 < small.seconds[0] / whole.seconds[0] < 4 / 3
 
 
 def test_masked_words_take_twice_the_time_and_more_memory():
@@ -91,7 +92,7 @@ def test_masked_words_take_twice_the_time_and_more_memory():
 
 def test_two_processes_halve_the_time_and_share_the_batch():
     one, two = (estimate_run(config(), **DATA, processes=p) for p in (1, 2))
-    assert two.seconds[0] == pytest.approx(one.seconds[0] / 2, rel=0.02)
+    assert two.seconds[0] == pytest.approx(one.seconds[0] / 2, rel=0.03)  # one of them scores
     assert two.steps == one.steps
     assert two.memory_gib < one.memory_gib
 
