@@ -1,8 +1,8 @@
 r"""How sure a score is: bootstrap intervals, and tests of one model against another.
 
 A benchmark's pairs are a sample; another sample would give another Spearman. The bootstrap draws
-pairs with replacement, subset by subset, so that each subset keeps its share in the 'all' score. For
-two models the *same* pairs are drawn, since what one finds hard the other does, too.
+pairs with replacement, subset by subset, so that each subset keeps its share in the 'all' score.
+For two models the *same* pairs are drawn, since what one finds hard the other does, too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -79,13 +79,10 @@ def bootstrap_spearman(
         raise SimgptError(f"subsets of {list(sizes)} pairs do not make up {len(gold)} pairs")
     gold_ranker = _Ranker(gold)
     rankers = [_Ranker(np.asarray(one, dtype=float)) for one in scores]
-    found = [
-        np.stack(
-            [_correlation(r.ranks(counts), gold_ranks, counts) for r in rankers]
-        )
-        for counts in _drawn(sizes, resamples, seed)
-        for gold_ranks in [gold_ranker.ranks(counts)]
-    ]
+    found = []
+    for counts in _drawn(sizes, resamples, seed):
+        right = gold_ranker.ranks(counts)
+        found.append(np.stack([_correlation(r.ranks(counts), right, counts) for r in rankers]))
     return np.concatenate(found, axis=1)
 
 
@@ -97,26 +94,35 @@ def interval(values: ArrayLike, *, level: float = LEVEL) -> Interval:
 
 
 def compare(
-    first: ArrayLike,
-    second: ArrayLike,
-    gold: ArrayLike,
-    sizes: Sequence[int],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    first: ArrayLike, second: ArrayLike, gold: ArrayLike, drawn: Floats, *, seed: int = 0
 ) -> Comparison:
-    """Test two models on the same pairs; arguments as for `bootstrap_spearman`."""
-    one, other = bootstrap_spearman([first, second], gold, sizes, resamples=resamples, seed=seed)
-    differences = one - other
-    # Counted with the observed sample itself, so that no p is zero.
-    sides = (np.sum(differences <= 0) + 1, np.sum(differences >= 0) + 1)
-    observed, p = _randomisation(first, second, gold, resamples=resamples, seed=seed)
+    """Test two models on the same pairs.
+
+    Args:
+        first: The first model's scores, shape (pairs,).
+        second: The other's.
+        gold: The raters' scores.
+        drawn: Their Spearmans on the same resamples, shape (2, resamples), from
+            `bootstrap_spearman`.
+        seed: Of the random exchanges, of which there are as many.
+    """
+    differences = drawn[0] - drawn[1]
+    observed, p = _randomisation(first, second, gold, resamples=len(differences), seed=seed)
     return Comparison(
         difference=observed,
         interval=interval(differences),
-        p_bootstrap=min(1.0, 2 * float(min(sides)) / (len(differences) + 1)),
+        p_bootstrap=p_of(differences),
         p_randomisation=p,
     )
+
+
+def p_of(differences: Floats) -> float:
+    """Two-sided p of resampled differences: twice the share on the smaller side of zero.
+
+    Counted with the observed sample itself, so that no p is zero.
+    """
+    sides = (np.sum(differences <= 0) + 1, np.sum(differences >= 0) + 1)
+    return min(1.0, 2 * float(min(sides)) / (len(differences) + 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -180,7 +186,10 @@ def _drawn(sizes: Sequence[int], resamples: int, seed: int) -> Iterator[NDArray[
     for begin in range(0, resamples, block):
         rows = min(block, resamples - begin)
         picks = np.concatenate(
-            [first + draw.integers(size, size=(rows, size)) for first, size in zip(firsts, sizes)],
+            [
+                first + draw.integers(size, size=(rows, size))
+                for first, size in zip(firsts, sizes, strict=True)
+            ],
             axis=1,
         )
         picks += pairs * np.arange(rows)[:, None]

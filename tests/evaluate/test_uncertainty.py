@@ -25,6 +25,11 @@ def toy(seed, pairs=20):
     return first, second, gold
 
 
+def judged(first, second, gold, resamples, seed=0):
+    drawn = bootstrap_spearman([first, second], gold, [len(gold)], resamples=resamples, seed=seed)
+    return compare(first, second, gold, drawn, seed=seed)
+
+
 def test_every_resample_equals_scipy_on_the_drawn_pairs():
     first, second, gold = toy(1)
     found = bootstrap_spearman([first, second], gold, SIZES, resamples=300, seed=5)
@@ -69,20 +74,20 @@ def test_a_better_model_is_told_from_a_worse_one():
     draw = np.random.default_rng(0)
     gold = draw.normal(size=500)
     good, bad = gold + draw.normal(0, 0.5, 500), gold + draw.normal(0, 2, 500)
-    found = compare(good, bad, gold, [500], resamples=999)
+    found = judged(good, bad, gold, 999)
     expected = spearmanr(good, gold).statistic - spearmanr(bad, gold).statistic
     assert found.difference == pytest.approx(expected, abs=1e-12)
     assert 0 < found.interval.low < found.difference < found.interval.high
     assert found.p_bootstrap == 2 / 1000
     assert found.p_randomisation == 1 / 1000
-    back = compare(bad, good, gold, [500], resamples=999)
+    back = judged(bad, good, gold, 999)
     assert back.difference == pytest.approx(-found.difference)
     assert back.interval.high == pytest.approx(-found.interval.low)
 
 
 def test_a_model_does_not_differ_from_itself_on_another_scale():
     first, _, gold = toy(2, 200)
-    found = compare(first, np.exp(first), gold, [200], resamples=200)
+    found = judged(first, np.exp(first), gold, 200)
     assert found.difference == pytest.approx(0, abs=1e-12)
     assert (found.p_bootstrap, found.p_randomisation) == (1, 1)
 
@@ -93,7 +98,7 @@ def test_equally_good_models_are_told_apart_as_seldom_as_the_p_says():
     for seed in range(200):
         gold = draw.normal(size=100)
         one, other = gold + draw.normal(0, 1, 100), gold + draw.normal(0, 1, 100)
-        found = compare(one, other, gold, [100], resamples=200, seed=seed)
+        found = judged(one, other, gold, 200, seed)
         false_alarms["bootstrap"] += found.p_bootstrap < 0.05
         false_alarms["randomisation"] += found.p_randomisation < 0.05
     assert all(2 <= count <= 22 for count in false_alarms.values()), false_alarms
@@ -101,7 +106,7 @@ def test_equally_good_models_are_told_apart_as_seldom_as_the_p_says():
 
 def test_exchanging_pairs_is_counted_as_a_plain_loop_counts_it():
     first, second, gold = toy(4)
-    found = compare(first, second, gold, SIZES, resamples=2000, seed=1).p_randomisation
+    found = judged(first, second, gold, 2000).p_randomisation
     draw = np.random.default_rng(9)
     from scipy.stats import rankdata
 
