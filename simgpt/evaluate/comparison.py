@@ -49,7 +49,7 @@ def compare_models(
             rows[task.name] = {
                 "first": scores[0],
                 "second": scores[1],
-                **asdict(compare(*cosines, task.gold, drawn)),
+                **asdict(compare(cosines[0], cosines[1], task.gold, drawn)),
                 "signature": signature(task),
             }
             resampled.append(drawn[0] - drawn[1])
