@@ -73,6 +73,37 @@ Markdown(scored_on(results["untouched"]))
 Markdown(score_table(results))
 
 # %% [markdown]
+# ## How sure is a score?
+#
+# A benchmark's pairs are a sample of what could be asked. The *bootstrap* asks how much the score would
+# move with another sample: it draws as many pairs with replacement, subset by subset, scores them, and
+# does so thousands of times. The middle 95 per cent of these scores are the interval:
+
+# %%
+from simgpt.report import interval_table
+
+Markdown(interval_table(results))
+
+# %% [markdown]
+# Two intervals that overlap do not mean that two models are alike: both were scored on the *same*
+# pairs, and what one finds hard the other does, too. So the difference has a test of its own. The
+# bootstrap draws the same pairs for both; the randomisation test exchanges the two models' ranks, pair
+# by pair, at random, and counts how often chance makes as large a difference. Who tests seven
+# benchmarks at once has seven chances to find something in nothing; Holm's correction accounts for
+# that.
+
+# %%
+from simgpt.evaluate import compare_models
+from simgpt.report import comparison_table
+
+compared = compare_models(
+    str(run), cfg.backbone, benchmarks=cfg.benchmarks if results["trained"]["tasks"] else "bundled"
+)
+Markdown(comparison_table(compared))
+
+# %% [markdown]
+# The same from the command line: `simgpt evaluate compare runs/demo bundled`.
+#
 # ## Subset by subset
 #
 # Where does the change come from? Each mark is one subset; above the line the trained encoder is

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from simgpt import cli_annotate
-from simgpt.config import ConfigError, Pooling, RunConfig, profile_names
+from simgpt import cli_annotate, cli_evaluate
+from simgpt.config import ConfigError, RunConfig, profile_names
 from simgpt.errors import SimgptError
 from simgpt.released import RELEASES, import_release
 from simgpt.version import __version__
@@ -27,6 +27,7 @@ app.add_typer(notebooks_app, name="notebooks")
 triplets_app = typer.Typer(help="The annotated triplets.", no_args_is_help=True)
 app.add_typer(triplets_app, name="triplets")
 app.add_typer(cli_annotate.app, name="annotate")
+app.add_typer(cli_evaluate.app, name="evaluate")
 
 Profile = Annotated[str, typer.Option(help=f"One of: {', '.join(profile_names())}.")]
 Settings = Annotated[
@@ -96,41 +97,6 @@ def train_encoder(
     if int(os.environ.get("RANK", "0")) == 0:
         typer.echo(f"Trained model: {output / 'checkpoint'}")
         typer.echo(f"Score it with: simgpt evaluate {output}")
-
-
-@app.command()
-def evaluate(
-    model: Annotated[
-        str, typer.Argument(help="`bundled`, a run folder, a model folder, or a hub id.")
-    ],
-    benchmarks: Annotated[
-        str, typer.Option(help="Folder in SentEval's layout, or `bundled` (no benchmark).")
-    ] = "auto",
-    output: Annotated[Path | None, typer.Option(help="Write scores and provenance here.")] = None,
-    pooling: Annotated[
-        Pooling,
-        typer.Option(help="Sentence vector; `cls` for published SimCSE models, which do not say."),
-    ] = Pooling.AUTO,
-) -> None:
-    """Score a model on the seven STS benchmarks: seven numbers or an error.
-
-    Without --benchmarks they are looked for in SIMGPT_SENTEVAL, in the local cache and on the
-    Hugging Face hub, in this order.
-    """
-    from simgpt.evaluate import evaluate_model
-    from simgpt.files import write_json
-
-    result = evaluate_model(
-        model, benchmarks=benchmarks, pooling=pooling, progress=sys.stderr.isatty()
-    )
-    if output is not None:
-        write_json(output, result)
-    elif (Path(model) / "COMPLETE").is_file():
-        from simgpt.train.card import write_card
-
-        write_json(Path(model) / "scores.json", result)
-        write_card(Path(model))
-    _show_scores(result)
 
 
 @app.command()
@@ -303,21 +269,3 @@ def _params(profile: str, settings: list[str] | None) -> dict[str, Any]:
             raise ConfigError(f"--set {setting!r}: expected NAME=VALUE")
         params[name.strip()] = value.strip()
     return params
-
-
-def _show_scores(result: dict[str, Any]) -> None:
-    """Scores x 100, each with its signature; the development sets are told apart."""
-    from simgpt.evaluate import TASK_NAMES
-
-    table = Table("task", "Spearman x 100", "signature", box=None)
-    for name, score in {**result["tasks"], **result["development"]}.items():
-        label = TASK_NAMES.get(name, f"{name} (development)")
-        table.add_row(label, f"{100 * score['spearman']:.2f}", score["signature"])
-        if len(score["subsets"]) > 1:
-            for subset, value in score["subsets"].items():
-                table.add_row(f"  {subset}", f"{100 * value:.2f}", "")
-    if result["average"] is not None:
-        table.add_row("average of seven", f"{result['average']:.2f}", "mean of rounded scores")
-    Console(width=160).print(table)
-    if result["average"] is None:
-        sys.stderr.write("simgpt: these are development pairs, NOT a benchmark\n")

@@ -9,24 +9,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-from typer.core import TyperGroup
 
+from simgpt.cli_group import DEFAULT, RunByDefault
 from simgpt.errors import SimgptError
 
-_DEFAULT = "run"
-
-
-class _RunByDefault(TyperGroup):
-    """`simgpt annotate SENTENCES ...` is short for `simgpt annotate run SENTENCES ...`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
-            args = [_DEFAULT, *args]
-        return super().parse_args(ctx, args)
-
-
 app = typer.Typer(
-    cls=_RunByDefault,
+    cls=RunByDefault,
     no_args_is_help=True,
     help="Let a large language model write triplets: `simgpt annotate SENTENCES --output FILE`.",
 )
@@ -58,7 +46,7 @@ Budget = Annotated[
 LEDGER = Path("runs") / "ledger.sqlite"
 
 
-@app.command(_DEFAULT)
+@app.command(DEFAULT)
 def annotate(
     sentences: Annotated[
         str, typer.Argument(help="`bundled`, a .txt, .csv or .jsonl file, or a hub source.")

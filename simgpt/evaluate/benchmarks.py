@@ -85,7 +85,17 @@ class Task:
     @property
     def pairs(self) -> int:
         """Number of scored pairs."""
-        return sum(len(subset.gold) for subset in self.subsets)
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Scored pairs of each subset."""
+        return [len(subset.gold) for subset in self.subsets]
+
+    @property
+    def gold(self) -> list[float]:
+        """The raters' scores, the subsets one after the other."""
+        return [score for subset in self.subsets for score in subset.gold]
 
     @property
     def is_development(self) -> bool:

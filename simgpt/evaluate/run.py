@@ -2,9 +2,12 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from simgpt.config import Pooling
 from simgpt.encoder import load_encoder, weights_sha256
@@ -17,9 +20,18 @@ from simgpt.evaluate.benchmarks import (
     load_sick,
     load_stsb,
 )
-from simgpt.evaluate.scores import TaskScore, published_average, score_tasks
+from simgpt.evaluate.scores import (
+    TaskScore,
+    Vectors,
+    encode_tasks,
+    published_average,
+    score_task,
+    task_cosines,
+)
+from simgpt.evaluate.uncertainty import Floats, bootstrap_spearman, interval
 from simgpt.files import read_json
 from simgpt.hub import HubError
+from simgpt.progress import progress as progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -42,22 +54,27 @@ def evaluate_model(
         progress: Show a progress bar.
 
     Returns:
-        `tasks` and `development` (by name: `spearman` from -1 to 1, `pairs`, `signature`,
-        `subsets`), `average` (the published form, x 100), `model`, `environment`, `seconds`.
+        `tasks` and `development` (by name: `spearman` from -1 to 1, its bootstrap `interval`,
+        `pairs`, `signature`, `subsets`), `average` (the published form, x 100),
+        `average_interval` (of the unrounded average, -1 to 1), `model`, `environment`, `seconds`.
 
     Raises:
         SimgptError: the model or a benchmark file is missing or unsound.
     """
     environment, started = describe_environment(), time.monotonic()
-    tasks, development = _tasks(benchmarks)
+    tasks, development = find_tasks(benchmarks)
     model = load_encoder(name, pooling=pooling)
-    scores = score_tasks(model, [*tasks, *development], progress=progress)
+    vectors = encode_tasks(model, [*tasks, *development], progress=progress)
+    scores = {task.name: score_task(task, vectors) for task in (*tasks, *development)}
+    resampled = resample(vectors, [*tasks, *development])
     seven = {task.name: scores[task.name] for task in tasks}
+    average = np.mean([resampled[name] for name in seven], axis=0) if seven else None
     return {
         "model": describe_model(name) | {"pooling": str(pooling)},
-        "tasks": _plain(seven),
+        "tasks": _plain(seven, resampled),
         "average": published_average(seven) if seven else None,
-        "development": _plain({task.name: scores[task.name] for task in development}),
+        "average_interval": None if average is None else asdict(interval(average)),
+        "development": _plain({task.name: scores[task.name] for task in development}, resampled),
         "environment": environment,
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -91,7 +108,7 @@ def describe_model(name: str) -> dict[str, Any]:
     return described
 
 
-def _tasks(benchmarks: str) -> tuple[list[Task], list[Task]]:
+def find_tasks(benchmarks: str) -> tuple[list[Task], list[Task]]:
     """The seven test sets and the development sets that are to be had."""
     if benchmarks == "bundled":
         return [], [bundled_dev_task()]
@@ -100,5 +117,19 @@ def _tasks(benchmarks: str) -> tuple[list[Task], list[Task]]:
     return load_benchmarks(folder), development
 
 
-def _plain(scores: dict[str, TaskScore]) -> dict[str, Any]:
-    return {name: asdict(score) for name, score in scores.items()}
+def resample(vectors: Vectors, tasks: Sequence[Task]) -> dict[str, Floats]:
+    """Each task's Spearman on its resampled pairs, shape (resamples,)."""
+    found = {}
+    with progress_bar("resampling", len(tasks)) as advance:
+        for task in tasks:
+            cosines = task_cosines(task, vectors)
+            (found[task.name],) = bootstrap_spearman([cosines], task.gold, task.sizes)
+            advance()
+    return found
+
+
+def _plain(scores: dict[str, TaskScore], resampled: dict[str, Floats]) -> dict[str, Any]:
+    return {
+        name: asdict(score) | {"interval": asdict(interval(resampled[name]))}
+        for name, score in scores.items()
+    }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from simgpt.errors import SimgptError
-from simgpt.evaluate.benchmarks import Task
+from simgpt.evaluate.benchmarks import Subset, Task
 from simgpt.evaluate.encoding import encode
 from simgpt.version import __version__
 
@@ -58,33 +58,47 @@ def spearman(predicted: Sequence[float], gold: Sequence[float]) -> float:
     return float(spearmanr(predicted, gold).statistic)
 
 
+def subset_cosines(subset: Subset, vectors: Vectors) -> NDArray[np.float32]:
+    """Cosine of each pair of a subset, shape (pairs,)."""
+    left = np.stack([vectors[sentence] for sentence in subset.left])
+    right = np.stack([vectors[sentence] for sentence in subset.right])
+    return score_pairs(left, right)
+
+
+def task_cosines(task: Task, vectors: Vectors) -> NDArray[np.float32]:
+    """Cosine of each pair of a task, its subsets one after the other, shape (pairs,)."""
+    return np.concatenate([subset_cosines(subset, vectors) for subset in task.subsets])
+
+
 def score_task(task: Task, vectors: Vectors) -> TaskScore:
     """Score one task from its sentences' vectors.
 
     'all' is one Spearman over the subsets' concatenated pairs: the convention of SimCSE and of
     the paper. It is not the mean of the subsets' own.
     """
-    cosines: list[float] = []
-    gold: list[float] = []
-    subsets: dict[str, float] = {}
-    for subset in task.subsets:
-        left = np.stack([vectors[sentence] for sentence in subset.left])
-        right = np.stack([vectors[sentence] for sentence in subset.right])
-        subset_cosines = score_pairs(left, right).tolist()
-        subsets[subset.name] = spearman(subset_cosines, subset.gold)
-        cosines += subset_cosines
-        gold += subset.gold
-    return TaskScore(spearman(cosines, gold), subsets, task.pairs, signature(task))
+    subsets = {
+        subset.name: spearman(subset_cosines(subset, vectors).tolist(), subset.gold)
+        for subset in task.subsets
+    }
+    together = spearman(task_cosines(task, vectors).tolist(), task.gold)
+    return TaskScore(together, subsets, task.pairs, signature(task))
+
+
+def encode_tasks(
+    model: "SentenceTransformer", tasks: Sequence[Task], *, progress: bool = False
+) -> Vectors:
+    """Vectors of all sentences of `tasks`; one that several tasks share is encoded once."""
+    sentences = (
+        sentence for task in tasks for s in task.subsets for sentence in (*s.left, *s.right)
+    )
+    return encode(model, sentences, progress=progress)
 
 
 def score_tasks(
     model: "SentenceTransformer", tasks: Sequence[Task], *, progress: bool = False
 ) -> dict[str, TaskScore]:
-    """Score `model` on `tasks`; a sentence that several tasks share is encoded once."""
-    sentences = (
-        sentence for task in tasks for s in task.subsets for sentence in (*s.left, *s.right)
-    )
-    vectors = encode(model, sentences, progress=progress)
+    """Score `model` on `tasks`."""
+    vectors = encode_tasks(model, tasks, progress=progress)
     return {task.name: score_task(task, vectors) for task in tasks}
 
 

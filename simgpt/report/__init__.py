@@ -3,6 +3,8 @@
 from simgpt.report.annotation import yield_bars
 from simgpt.report.figures import figure_style
 from simgpt.report.inline import (
+    comparison_table,
+    interval_table,
     score_grid,
     score_table,
     scored_on,
@@ -13,8 +15,10 @@ from simgpt.report.results import Measured, headline, load_measured, load_paper
 
 __all__ = [
     "Measured",
+    "comparison_table",
     "figure_style",
     "headline",
+    "interval_table",
     "load_measured",
     "load_paper",
     "score_grid",

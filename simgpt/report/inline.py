@@ -43,6 +43,61 @@ def score_table(results: Mapping[str, Result]) -> str:
     return markdown_table(header, rows)
 
 
+def interval_table(results: Mapping[str, Result]) -> str:
+    """Each task's Spearman x 100 with its bootstrap interval, a column for each model."""
+    first = next(iter(results.values()))
+    group = "tasks" if first["tasks"] else "development"
+    rows = [
+        [LABELS.get(name, name), *(_with_interval(r[group][name]) for r in results.values())]
+        for name in first[group]
+    ]
+    if first["tasks"]:
+        means = (
+            f"{result['average']:.2f} ({_interval(result['average_interval'])})"
+            for result in results.values()
+        )
+        rows.append(["avg.", *means])
+    return markdown_table(["task", *results], rows)
+
+
+def comparison_table(compared: Mapping[str, Any]) -> str:
+    """Differences of two models, x 100, with their intervals and p values.
+
+    Args:
+        compared: As `simgpt.evaluate.compare_models` returns it.
+    """
+    header = [
+        "task",
+        "difference",
+        "95 % interval",
+        "p (bootstrap)",
+        "p (randomisation)",
+        "p (Holm)",
+    ]
+    rows = [
+        [
+            LABELS.get(name, name),
+            f"{100 * row['difference']:+.2f}",
+            _interval(row["interval"]),
+            *(f"{row[key]:.4f}" for key in ("p_bootstrap", "p_randomisation", "p_holm")),
+        ]
+        for name, row in compared["tasks"].items()
+    ]
+    if average := compared["average"]:
+        difference = f"{100 * average['difference']:+.2f}"
+        p = f"{average['p_bootstrap']:.4f}"
+        rows.append(["avg.", difference, _interval(average["interval"]), p, "", ""])
+    return markdown_table(header, rows)
+
+
+def _with_interval(score: Mapping[str, Any]) -> str:
+    return f"{100 * score['spearman']:.2f} ({_interval(score['interval'])})"
+
+
+def _interval(interval: Mapping[str, float]) -> str:
+    return f"{100 * interval['low']:.2f} to {100 * interval['high']:.2f}"
+
+
 def training_curves(log: "pd.DataFrame") -> Figure:
     """Loss (left axis) and development Spearman (right axis) over the steps of one run.
 

@@ -1,0 +1,127 @@
+"""`simgpt evaluate ...`: score a model, or one against another."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from simgpt.cli_group import DEFAULT, RunByDefault
+from simgpt.config import Pooling
+
+app = typer.Typer(
+    cls=RunByDefault,
+    no_args_is_help=True,
+    help="Score a model on the seven STS benchmarks: `simgpt evaluate MODEL`.",
+)
+
+Model = Annotated[str, typer.Argument(help="`bundled`, a run folder, a model folder, or a hub id.")]
+Benchmarks = Annotated[
+    str, typer.Option(help="Folder in SentEval's layout, or `bundled` (no benchmark).")
+]
+Output = Annotated[Path | None, typer.Option(help="Write scores and provenance here.")]
+PoolingName = Annotated[
+    Pooling,
+    typer.Option(help="Sentence vector; `cls` for published SimCSE models, which do not say."),
+]
+
+
+@app.command(DEFAULT)
+def evaluate(
+    model: Model,
+    benchmarks: Benchmarks = "auto",
+    output: Output = None,
+    pooling: PoolingName = Pooling.AUTO,
+) -> None:
+    """Score a model on the seven STS benchmarks: seven numbers with intervals, or an error.
+
+    Without --benchmarks they are looked for in SIMGPT_SENTEVAL, in the local cache and on the
+    Hugging Face hub, in this order.
+    """
+    from simgpt.evaluate import evaluate_model
+    from simgpt.files import write_json
+
+    result = evaluate_model(
+        model, benchmarks=benchmarks, pooling=pooling, progress=sys.stderr.isatty()
+    )
+    if output is not None:
+        write_json(output, result)
+    elif (Path(model) / "COMPLETE").is_file():
+        from simgpt.train.card import write_card
+
+        write_json(Path(model) / "scores.json", result)
+        write_card(Path(model))
+    _show_scores(result)
+
+
+@app.command()
+def compare(
+    first: Model,
+    second: Model,
+    benchmarks: Benchmarks = "auto",
+    output: Output = None,
+) -> None:
+    """Test whether the first model scores otherwise than the second, on the same pairs."""
+    from simgpt.evaluate import compare_models
+    from simgpt.files import write_json
+
+    result = compare_models(first, second, benchmarks=benchmarks, progress=sys.stderr.isatty())
+    if output is not None:
+        write_json(output, result)
+    _show_comparison(result)
+
+
+def _show_scores(result: dict[str, Any]) -> None:
+    """Scores x 100, each with its interval and signature; development sets are told apart."""
+    from simgpt.evaluate import TASK_NAMES
+
+    table = Table("task", "Spearman x 100", "95 % interval", "signature", box=None)
+    for name, score in {**result["tasks"], **result["development"]}.items():
+        label = TASK_NAMES.get(name, f"{name} (development)")
+        interval = _interval(score["interval"])
+        table.add_row(label, f"{100 * score['spearman']:.2f}", interval, score["signature"])
+        if len(score["subsets"]) > 1:
+            for subset, value in score["subsets"].items():
+                table.add_row(f"  {subset}", f"{100 * value:.2f}", "", "")
+    if result["average"] is not None:
+        table.add_row(
+            "average of seven",
+            f"{result['average']:.2f}",
+            _interval(result["average_interval"]),
+            "mean of rounded scores",
+        )
+    Console(width=180).print(table)
+    if result["average"] is None:
+        sys.stderr.write("simgpt: these are development pairs, NOT a benchmark\n")
+
+
+def _show_comparison(result: dict[str, Any]) -> None:
+    from simgpt.evaluate import TASK_NAMES
+
+    columns = ("task", "first", "second", "difference", "95 % interval")
+    table = Table(*columns, "p (bootstrap)", "p (randomisation)", "p (Holm)", box=None)
+    for name, row in result["tasks"].items():
+        table.add_row(
+            TASK_NAMES.get(name, f"{name} (development)"),
+            *(f"{100 * row[key]:.2f}" for key in ("first", "second")),
+            f"{100 * row['difference']:+.2f}",
+            _interval(row["interval"]),
+            *(f"{row[key]:.4f}" for key in ("p_bootstrap", "p_randomisation", "p_holm")),
+        )
+    if average := result["average"]:
+        table.add_row(
+            "average of seven",
+            *(f"{100 * average[key]:.2f}" for key in ("first", "second")),
+            f"{100 * average['difference']:+.2f}",
+            _interval(average["interval"]),
+            f"{average['p_bootstrap']:.4f}",
+            "",
+            "",
+        )
+    Console(width=180).print(table)
+
+
+def _interval(interval: dict[str, float]) -> str:
+    return f"{100 * interval['low']:.2f} to {100 * interval['high']:.2f}"
