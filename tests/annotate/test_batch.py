@@ -725,7 +725,6 @@ def run_until_killed(url, folder, kill):
 def process():
     """Run `run_until_killed` and return its exit code."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
 
     def run(*args):
         child = context.Process(target=run_until_killed, args=args)

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -21,23 +22,10 @@ from simgpt.config import RunConfig
 from simgpt.triplets import BUNDLED_TRIPLETS, read_triplets, write_triplets
 
 LIMIT_S = 60
-PRELOADED = [
-    "accelerate",
-    "datasets",
-    "scipy.stats",
-    "sentence_transformers.sentence_transformer.modules",
-    "simgpt.cli",
-    "simgpt.encoder.prefix",
-    "simgpt.encoder.reference",
-    "simgpt.train.trainer",
-    "transformers.models.bert.modeling_bert",
-    "transformers.models.roberta.modeling_roberta",
-]
 # What a finished run leaves behind, and nothing else.
 FINISHED = {"COMPLETE", "checkpoint", "config.json", "environment.json", "train_log.jsonl"}
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(PRELOADED)
 
 
 def settings(folder, *, backbone, triplets=24, **more):
@@ -321,7 +309,7 @@ def _state():
 
 def _of(module, name, when):
     def found():
-        owner = sys.modules[module]
+        owner = import_module(module)
         for part in name.split(".")[:-1]:
             owner = getattr(owner, part)
         return owner, name.split(".")[-1], when, lambda *args, **kwargs: True

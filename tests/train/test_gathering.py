@@ -96,8 +96,6 @@ def run_in_group(rank, world, folder):
 def folder(tmp_path_factory):
     """What every rank saved. An error in one process, or a hang, is an error here."""
     folder = tmp_path_factory.mktemp("ranks")
-    # A server imports this file once and forks the ranks; each spawned one would import anew.
-    mp.get_context("forkserver").set_forkserver_preload([__name__])
     context = mp.start_processes(
         run_rank, args=(folder,), nprocs=max(WORLDS), join=False, start_method="forkserver"
     )
