@@ -22,7 +22,7 @@ def load_training_benchmarks(results: Path) -> dict[str, dict[str, Any]]:
 
 def objectives_table(result: Headline, promcse: Sequence[Measured]) -> str:
     """The same encoder and triplets under both objectives, a row for each seed."""
-    header = ["run", *(LABELS[task] for task in TASKS), "avg.", "minutes", "commit"]
+    header = ["run", *(LABELS[task] for task in TASKS), "avg.", "commit"]
     rows = [
         _row("untouched", result.untouched),
         *(_row(f"SimCSE, seed {_seed(run)}", run) for run in result.trained),
@@ -108,13 +108,11 @@ def estimate_table(measured: Mapping[str, Any]) -> str:
 
 
 def _row(label: str, run: Measured) -> list[str]:
-    seconds = run.content["model"].get("training", {}).get("seconds")
     commit = run.content["environment"]["git"].get("commit", "")[:8]
     return [
         label,
         *(f"{score:.2f}" for score in run.scores),
         f"{run.average:.2f}",
-        f"{seconds / 60:.0f}" if seconds else "-",
         f"`{commit}`",
     ]
 
