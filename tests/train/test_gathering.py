@@ -4,22 +4,20 @@ Real processes, joined by gloo over the loopback device, each with its share of 
 """
 
 import os
-import socket
-import time
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from simgpt.train.objectives import energy_hinge_loss, gather_across_ranks, simcse_loss
+from tests.train.support import LIMIT_S, call, loopback
 
 TRIPLETS, DIM, FEATURES = 8, 5, 7
 WORLDS = (4, 2)
-LIMIT_S = 60  # Beyond this, the processes are taken to hang.
 EXACT = {"atol": 1e-9, "rtol": 0}
 
 
@@ -62,15 +60,11 @@ def step(layer, inputs, gather):
     }
 
 
-def run_rank(rank, folder):
+def run_rank(folder):
     """Be one of four processes, then the first two be a group of two: starting costs seconds."""
-    os.environ["GLOO_SOCKET_IFNAME"] = next(
-        name for _, name in socket.if_nameindex() if name.startswith("lo")
-    )
-    torch.set_num_threads(1)
-    for world in WORLDS:
-        if rank < world:
-            torch.save(run_in_group(rank, world, folder), folder / f"{rank}-of-{world}.pt")
+    os.environ["GLOO_SOCKET_IFNAME"] = loopback()
+    rank = int(os.environ["RANK"])
+    return {world: run_in_group(rank, world, folder) for world in WORLDS if rank < world}
 
 
 def run_in_group(rank, world, folder):
@@ -93,30 +87,17 @@ def run_in_group(rank, world, folder):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """What every rank saved. An error in one process, or a hang, is an error here."""
+def ranks(tmp_path_factory):
+    """What every rank found. An error in one process, or a hang, is an error here."""
     folder = tmp_path_factory.mktemp("ranks")
-    context = mp.start_processes(
-        run_rank, args=(folder,), nprocs=max(WORLDS), join=False, start_method="forkserver"
-    )
-    end = time.monotonic() + LIMIT_S
-    try:
-        while not context.join(timeout=max(0.0, end - time.monotonic())):
-            if time.monotonic() >= end:
-                raise TimeoutError(f"the processes did not end within {LIMIT_S} s")
-    finally:
-        for process in context.processes:
-            if process.is_alive():
-                process.kill()
-                process.join()
-    return folder
+    environments = [{"RANK": str(rank)} for rank in range(max(WORLDS))]
+    return call(partial(run_rank, folder), folder, environments)
 
 
 @pytest.fixture(params=WORLDS)
-def processes(request, folder):
+def processes(request, ranks):
     """The results of two processes with four triplets each, or of four with two."""
-    world = request.param
-    return [torch.load(folder / f"{rank}-of-{world}.pt") for rank in range(world)]
+    return [found[request.param] for found in ranks[: request.param]]
 
 
 @pytest.fixture(scope="module")
