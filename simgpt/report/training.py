@@ -65,7 +65,8 @@ def training_facts(
     """Measured numbers that the chapter on training refers to by name."""
     average = statistics.mean(run.average for run in promcse)
     step, memory = measured["train_throughput"], measured["train_memory"]
-    small, large = memory["triplets"].values()
+    few, many = sorted(memory["triplets"], key=int)
+    small, large = memory["triplets"][few], memory["triplets"][many]
     config = promcse[0].config or {}
     return {
         "promcse_average": f"{average:.2f}",
@@ -82,6 +83,8 @@ def training_facts(
         "padding_ours": f"{100 * step['padding']['ours']:.1f}",
         "padding_plain": f"{100 * step['padding']['plain']:.1f}",
         "step_gradient_difference": f"{step['largest_difference']['gradient']:.1e}",
+        "memory_few": f"{int(few):,}",
+        "memory_many": f"{int(many):,}",
         "memory_small": f"{small['anonymous_mib']:.0f}",
         "memory_large": f"{large['anonymous_mib']:.0f}",
         "memory_file": f"{large['file_mb']:.0f}",
