@@ -60,6 +60,7 @@ from simgpt.triplets import training_triplets
 
 triplets = [triplet for triplet, _ in zip(training_triplets(cfg), range(4), strict=False)]
 texts = [triplet.texts for triplet in triplets]
+pd.options.display.max_colwidth = None  # whole sentences
 pd.DataFrame(texts, columns=["sentence", "similar", "dissimilar"], index=range(1, 5))
 
 # %% [markdown]
