@@ -21,8 +21,8 @@ _PUBLISHED = {
     "A100-40": (312.0, 19.5, 40.0),
 }
 # Assumptions: the share of the peak that training reaches. Data sheets count matrix products at
-# full clock; a measured product has met the machine's clock and memory already. Training on a CPU
-# reached 0.67 to 0.78 of that (tests/benchmarks/train_estimate.py); no GPU has been measured.
+# full clock; a measured product has met the machine's clock and memory already. What training on a
+# CPU reached is in book/results/benchmarks/train_estimate.json; no GPU has been measured.
 _OF_PUBLISHED = (0.2, 0.4)
 _OF_MEASURED = (0.45, 0.95)
 # Measured by tests/benchmarks/train_estimate.py: activations on a CPU take three quarters as much

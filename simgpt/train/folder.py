@@ -92,8 +92,8 @@ def open_run(
         before = environment["resumed"][-1]["processes"]
     if before != now:
         logger.warning(
-            "this run was on %d process%s and goes on on %d: batches and gradients stay the same, "
-            "dropout draws other masks",
+            "this run was on %d process%s and goes on on %d: full batches and their gradients stay "
+            "the same, dropout draws other masks",
             before,
             "" if before == 1 else "es",
             now,
