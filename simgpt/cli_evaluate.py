@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from simgpt.cli_group import DEFAULT, RunByDefault
-from simgpt.config import Pooling
+from simgpt.config import Aggregation, Pooling
+from simgpt.errors import SimgptError
 
 app = typer.Typer(
     cls=RunByDefault,
@@ -17,7 +18,8 @@ app = typer.Typer(
     help="Score a model on the seven STS benchmarks: `simgpt evaluate MODEL`.",
 )
 
-Model = Annotated[str, typer.Argument(help="`bundled`, a run folder, a model folder, or a hub id.")]
+_MODEL = "`bundled`, a run folder, a model folder, a hub id, or a result that --output wrote."
+Model = Annotated[str, typer.Argument(help=_MODEL)]
 Benchmarks = Annotated[
     str, typer.Option(help="Folder in SentEval's layout, or `bundled` (no benchmark).")
 ]
@@ -30,28 +32,45 @@ PoolingName = Annotated[
 
 @app.command(DEFAULT)
 def evaluate(
-    model: Model,
+    models: Annotated[list[str], typer.Argument(help=_MODEL)],
     benchmarks: Benchmarks = "auto",
-    output: Output = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write the result here; for several models, a folder."),
+    ] = None,
     pooling: PoolingName = Pooling.AUTO,
+    aggregation: Annotated[
+        Aggregation, typer.Option(help="How subsets become one score; the paper's is all.")
+    ] = Aggregation.ALL,
 ) -> None:
-    """Score a model on the seven STS benchmarks: seven numbers with intervals, or an error.
+    """Score models on the seven STS benchmarks: seven numbers with intervals, or an error.
 
     Without --benchmarks they are looked for in SIMGPT_SENTEVAL, in the local cache and on the
-    Hugging Face hub, in this order.
+    Hugging Face hub, in this order. With --output, a model that is finished is not scored again.
     """
-    from simgpt.evaluate import evaluate_model
-    from simgpt.files import write_json
+    from simgpt.evaluate import evaluate_model, evaluate_models
 
-    result = evaluate_model(
-        model, benchmarks=benchmarks, pooling=pooling, progress=sys.stderr.isatty()
-    )
-    if output is not None:
-        write_json(output, result)
-    elif (Path(model) / "COMPLETE").is_file():
+    settings: dict[str, Any] = {
+        "benchmarks": benchmarks,
+        "pooling": pooling,
+        "aggregation": aggregation,
+        "progress": True,
+    }
+    if len(models) > 1:
+        if output is None or output.suffix == ".json":
+            raise SimgptError("several models need --output FOLDER, which gets a file for each")
+        for name, result in evaluate_models(models, output, **settings).items():
+            Console(width=180).print(f"[bold]{name}[/bold]")
+            _show_scores(result)
+        return
+    (model,) = models
+    for_card = output is None and (Path(model) / "COMPLETE").is_file()
+    if for_card:
+        output = Path(model) / "scores.json"
+    result = evaluate_model(model, output=output, **settings)
+    if for_card:
         from simgpt.train.card import write_card
 
-        write_json(Path(model) / "scores.json", result)
         write_card(Path(model))
     _show_scores(result)
 
@@ -67,7 +86,7 @@ def compare(
     from simgpt.evaluate import compare_models
     from simgpt.files import write_json
 
-    result = compare_models(first, second, benchmarks=benchmarks, progress=sys.stderr.isatty())
+    result = compare_models(first, second, benchmarks=benchmarks, progress=True)
     if output is not None:
         write_json(output, result)
     _show_comparison(result)

@@ -46,6 +46,14 @@ class Selector(StrEnum):
     STSB_DEV = "stsb_dev"
 
 
+class Aggregation(StrEnum):
+    """How the subsets of a task become one score."""
+
+    ALL = "all"  # one Spearman over all pairs: SimCSE's, and the paper's
+    MEAN = "mean"  # of the subsets' Spearmans
+    WMEAN = "wmean"  # the same, weighted by their pairs: SentEval's
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Settings of one run. Field names are the notebooks' parameter names.

@@ -24,11 +24,14 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(label: str, total: int | None) -> Iterator[Advance]:
+def progress(label: str, total: int | None, *, show: bool = True) -> Iterator[Advance]:
     """Show how far something is; yields what to call after each step.
 
-    Without a `total` it shows how much is done, but no time left.
+    Without a `total` it shows how much is done, but no time left; without `show`, nothing.
     """
+    if not show:
+        yield _silent
+        return
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(
@@ -57,6 +60,10 @@ def progress(label: str, total: int | None) -> Iterator[Advance]:
                 logger.info("%s: %s of %s, %s left", label, f"{done:,}", f"{total:,}", span(left))
 
     yield note
+
+
+def _silent(count: int = 1) -> None:
+    """Say nothing."""
 
 
 def span(seconds: float) -> str:

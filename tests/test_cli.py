@@ -66,7 +66,7 @@ def test_the_checkpoint_opens_as_a_sentence_transformer(run):
 def test_the_best_development_score_is_the_one_that_was_kept(run):
     from simgpt.encoder import load_encoder
     from simgpt.evaluate.benchmarks import bundled_dev_task
-    from simgpt.evaluate.scores import score_tasks
+    from simgpt.evaluate.scored import score_tasks
 
     log = [json.loads(line) for line in (run / "train_log.jsonl").read_text().splitlines()]
     scores = [row["eval_development_spearman"] for row in log if "eval_development_spearman" in row]

@@ -2,7 +2,7 @@
 
 import random
 
-from simgpt.evaluate.benchmarks import YEARLY_SUBSETS
+from simgpt.evaluate.senteval import YEARLY_SUBSETS
 
 
 def write_senteval(folder):

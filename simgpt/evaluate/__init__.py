@@ -1,18 +1,24 @@
 """Score a sentence encoder on the seven STS benchmarks by SentEval's protocol."""
 
-from simgpt.evaluate.benchmarks import TASK_NAMES, Subset, Task
 from simgpt.evaluate.comparison import compare_models
-from simgpt.evaluate.run import evaluate_model, evaluate_or_fall_back
-from simgpt.evaluate.scores import TaskScore, score_pairs, score_tasks
+from simgpt.evaluate.run import evaluate_model, evaluate_models, evaluate_or_fall_back
+from simgpt.evaluate.scored import Scored, score_model
+from simgpt.evaluate.scores import TaskScore, score_pairs, score_task
+from simgpt.evaluate.tasks import TASK_NAMES, Benchmarks, Subset, Suite, Task
 
 __all__ = [
     "TASK_NAMES",
+    "Benchmarks",
+    "Scored",
     "Subset",
+    "Suite",
     "Task",
     "TaskScore",
     "compare_models",
     "evaluate_model",
+    "evaluate_models",
     "evaluate_or_fall_back",
+    "score_model",
     "score_pairs",
-    "score_tasks",
+    "score_task",
 ]

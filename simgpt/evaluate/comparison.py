@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from simgpt.encoder import load_encoder
 from simgpt.environment import describe_environment
-from simgpt.evaluate.run import describe_model, find_tasks
-from simgpt.evaluate.scores import encode_tasks, score_task, signature, task_cosines
-from simgpt.evaluate.uncertainty import bootstrap_spearman, compare, holm, interval, p_of
+from simgpt.evaluate.benchmarks import find_tasks
+from simgpt.evaluate.scored import score_model
+from simgpt.evaluate.scores import resample_task, score_task, signature
+from simgpt.evaluate.uncertainty import compare, holm, interval, p_of
 from simgpt.progress import progress as progress_bar
 
 
@@ -20,7 +20,7 @@ def compare_models(
     """Test whether two models differ on the seven benchmarks, or on the development pairs.
 
     Args:
-        first: As `simgpt.encoder.load_encoder` takes it.
+        first: As `simgpt.evaluate.score_model` takes it: a model, or a result of one.
         second: The model it is compared with.
         benchmarks: As `evaluate_model` takes it.
         progress: Show progress bars.
@@ -29,27 +29,27 @@ def compare_models(
         `tasks` (by name: `first` and `second`, Spearman from -1 to 1, their `difference`, its
         paired bootstrap `interval`, `p_bootstrap`, `p_randomisation`, and `p_holm`: the latter,
         corrected for as many tests as there are tasks), `average` (the same of the mean over
-        seven, None without them), `models`, `environment`, `seconds`.
+        seven, None without them), `suite`, `models`, `environment`, `seconds`.
 
     Raises:
         SimgptError: a model or a benchmark file is missing or unsound.
     """
     environment, started = describe_environment(), time.monotonic()
-    tasks, development = find_tasks(benchmarks)
-    tasks = tasks or development
-    models = [first, second]
-    vectors = [encode_tasks(load_encoder(name), tasks, progress=progress) for name in models]
+    found = find_tasks(benchmarks)
+    tasks = found.tasks or found.development
+    scored = [score_model(name, tasks, progress=progress) for name in (first, second)]
     rows: dict[str, dict[str, Any]] = {}
     resampled = []
-    with progress_bar("comparing", len(tasks)) as advance:
+    with progress_bar("comparing", len(tasks), show=progress) as advance:
         for task in tasks:
-            cosines = [task_cosines(task, found) for found in vectors]
-            drawn = bootstrap_spearman(cosines, task.gold, task.sizes)
-            scores = [score_task(task, found).spearman for found in vectors]
+            cosines = [model.cosines[task.name] for model in scored]
+            drawn = resample_task(task, cosines)
+            tested = compare(cosines[0], cosines[1], task.gold, drawn)
+            first_score, second_score = (score_task(task, one).spearman for one in cosines)
             rows[task.name] = {
-                "first": scores[0],
-                "second": scores[1],
-                **asdict(compare(cosines[0], cosines[1], task.gold, drawn)),
+                "first": first_score,
+                "second": second_score,
+                **asdict(tested),
                 "signature": signature(task),
             }
             resampled.append(drawn[0] - drawn[1])
@@ -70,7 +70,8 @@ def compare_models(
             "p_bootstrap": p_of(differences),
         }
     return {
-        "models": {"first": describe_model(first), "second": describe_model(second)},
+        "suite": str(found.suite),
+        "models": dict(zip(("first", "second"), (model.model for model in scored), strict=True)),
         "tasks": rows,
         "average": average,
         "environment": environment,

@@ -1,35 +1,38 @@
-"""Evaluate one model: seven scores with provenance, or an error."""
+"""Evaluate models: scores with intervals and provenance, or an error."""
 
+import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simgpt.config import Pooling
-from simgpt.encoder import load_encoder, weights_sha256
+from simgpt.config import Aggregation, Pooling
 from simgpt.environment import describe_environment
-from simgpt.evaluate.benchmarks import (
-    Task,
-    bundled_dev_task,
-    find_benchmarks,
-    load_benchmarks,
-    load_sick,
-    load_stsb,
+from simgpt.errors import SimgptError
+from simgpt.evaluate.benchmarks import find_tasks
+from simgpt.evaluate.scored import (
+    Scored,
+    cosines_file,
+    cosines_sha256,
+    describe_model,
+    read_cosines,
+    score_model,
+    write_cosines,
 )
 from simgpt.evaluate.scores import (
     TaskScore,
-    Vectors,
-    encode_tasks,
     published_average,
+    resample_task,
     score_task,
-    task_cosines,
+    signature,
 )
-from simgpt.evaluate.uncertainty import Floats, bootstrap_spearman, interval
-from simgpt.files import read_json
+from simgpt.evaluate.tasks import Benchmarks, Task
+from simgpt.evaluate.uncertainty import Floats, interval
+from simgpt.files import read_json, write_json
 from simgpt.hub import HubError
 from simgpt.progress import progress as progress_bar
 
@@ -41,42 +44,86 @@ def evaluate_model(
     *,
     benchmarks: str = "auto",
     pooling: Pooling = Pooling.AUTO,
+    aggregation: Aggregation = Aggregation.ALL,
+    output: Path | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Score a model and say how it was done.
 
     Args:
-        name: As `simgpt.encoder.load_encoder` takes it; a run folder brings its config along.
-        benchmarks: `auto`, a folder in SentEval's layout, or `bundled` for the development pairs
-            alone, which are no benchmark: `tasks` and `average` then stay empty.
+        name: As `simgpt.evaluate.score_model` takes it; a run folder brings its config along.
+        benchmarks: `auto`, a place as `simgpt.evaluate.benchmarks.find_tasks` takes it, or
+            `bundled` for the development pairs alone, which are no benchmark: `tasks` and
+            `average` then stay empty.
         pooling: Replaces the model's own. Published SimCSE models need `cls`: they are plain
             transformers and do not say how they pool.
-        progress: Show a progress bar.
+        aggregation: How the subsets of a task become one score.
+        output: Write the result here, and its cosines beside it. Where a killed or finished run
+            left either for the same weights and the same files, nothing is computed again.
+        progress: Show progress bars.
 
     Returns:
-        `tasks` and `development` (by name: `spearman` from -1 to 1, its bootstrap `interval`,
-        `pairs`, `signature`, `subsets`), `average` (the published form, x 100),
-        `average_interval` (of the unrounded average, -1 to 1), `model`, `environment`, `seconds`.
+        `suite`, `aggregation`; `tasks` and `development` (by name: what `TaskScore` holds, and the
+        bootstrap `interval`); `average` (the published form, x 100), `average_unrounded` and
+        `average_interval` (-1 to 1); `cosines_sha256`, `model`, `environment`, `seconds`.
 
     Raises:
         SimgptError: the model or a benchmark file is missing or unsound.
     """
     environment, started = describe_environment(), time.monotonic()
-    tasks, development = find_tasks(benchmarks)
-    model = load_encoder(name, pooling=pooling)
-    vectors = encode_tasks(model, [*tasks, *development], progress=progress)
-    scores = {task.name: score_task(task, vectors) for task in (*tasks, *development)}
-    resampled = resample(vectors, [*tasks, *development])
-    seven = {task.name: scores[task.name] for task in tasks}
-    average = np.mean([resampled[name] for name in seven], axis=0) if seven else None
-    return {
-        "model": describe_model(name) | {"pooling": str(pooling)},
-        "tasks": _plain(seven, resampled),
-        "average": published_average(seven) if seven else None,
-        "average_interval": None if average is None else asdict(interval(average)),
-        "development": _plain({task.name: scores[task.name] for task in development}, resampled),
+    found = find_tasks(benchmarks)
+    scored = None
+    if output is not None:
+        wanted = None if name.endswith(".json") else _identity(name, pooling)
+        if wanted and (finished := _finished(output, wanted, found, aggregation)):
+            logger.info("%s: finished before; delete it to score %s anew", output, name)
+            return finished
+        scored = _kept(output, wanted, found.all_tasks) if wanted else None
+    if scored is None:
+        scored = score_model(name, found.all_tasks, pooling=pooling, progress=progress)
+        if output is not None:
+            write_cosines(output, scored, found.all_tasks)
+    result = {
+        "suite": str(found.suite),
+        "aggregation": str(aggregation),
+        **_scores(found, scored, aggregation, progress),
+        "cosines_sha256": cosines_sha256(scored.cosines),
+        "model": scored.model,
         "environment": environment,
         "seconds": round(time.monotonic() - started, 1),
+    }
+    if output is not None:
+        write_json(output, result)
+    return result
+
+
+def evaluate_models(names: Sequence[str], folder: Path, **settings: Any) -> dict[str, Any]:
+    """Score several models, one result file each in `folder`; finished ones are not scored again.
+
+    Args:
+        names: As `evaluate_model` takes them.
+        folder: Gets `NAME.json` and its cosines for each model.
+        settings: As `evaluate_model` takes them.
+
+    Returns:
+        The results by file name.
+
+    Raises:
+        SimgptError: as `evaluate_model`, or two models would get the same file.
+    """
+    files: dict[str, str] = {}
+    for name in names:
+        stem = Path(name).resolve().name if Path(name).is_dir() else name.replace("/", "--")
+        stem = stem.removesuffix(".json")
+        if stem in files:
+            raise SimgptError(
+                f"{files[stem]} and {name} would both be written to {folder / stem}.json; "
+                "score them one at a time"
+            )
+        files[stem] = name
+    return {
+        stem: evaluate_model(name, output=folder / f"{stem}.json", **settings)
+        for stem, name in files.items()
     }
 
 
@@ -93,43 +140,83 @@ def evaluate_or_fall_back(name: str, *, benchmarks: str = "auto") -> dict[str, A
         return evaluate_model(name, benchmarks="bundled")
 
 
-def describe_model(name: str) -> dict[str, Any]:
-    """Hash of the weights and, for a run folder, its config and the data it was trained on."""
-    described: dict[str, Any] = {"weights_sha256": weights_sha256(name)}
-    folder = Path(name)
-    if (folder / "config.json").is_file() and (folder / "environment.json").is_file():
-        config = read_json(folder / "config.json")
-        # Results are published: of a local file or folder only the name; hashes say which it was.
-        local = [k for k in ("backbone", "triplets", "benchmarks") if Path(config[k]).exists()]
-        described["config"] = config | {key: Path(config[key]).name for key in local}
-        described["training"] = read_json(folder / "environment.json")
-    else:
-        described["name"] = name if name == "bundled" else folder.name
-    return described
-
-
-def find_tasks(benchmarks: str) -> tuple[list[Task], list[Task]]:
-    """The seven test sets and the development sets that are to be had."""
-    if benchmarks == "bundled":
-        return [], [bundled_dev_task()]
-    folder = find_benchmarks(benchmarks)
-    development = [bundled_dev_task(), load_stsb(folder, "dev"), load_sick(folder, "trial")]
-    return load_benchmarks(folder), development
-
-
-def resample(vectors: Vectors, tasks: Sequence[Task]) -> dict[str, Floats]:
-    """Each task's Spearman on its resampled pairs, shape (resamples,)."""
-    found = {}
-    with progress_bar("resampling", len(tasks)) as advance:
-        for task in tasks:
-            cosines = task_cosines(task, vectors)
-            (found[task.name],) = bootstrap_spearman([cosines], task.gold, task.sizes)
-            advance()
-    return found
-
-
-def _plain(scores: dict[str, TaskScore], resampled: dict[str, Floats]) -> dict[str, Any]:
-    return {
-        name: asdict(score) | {"interval": asdict(interval(resampled[name]))}
-        for name, score in scores.items()
+def _scores(
+    found: Benchmarks, scored: Scored, aggregation: Aggregation, progress: bool
+) -> dict[str, Any]:
+    scores = {
+        task.name: score_task(task, scored.cosines[task.name], aggregation=aggregation)
+        for task in found.all_tasks
     }
+    resampled: dict[str, Floats] = {}
+    with progress_bar("resampling", len(scores), show=progress) as advance:
+        for task in found.all_tasks:
+            cosines = [scored.cosines[task.name]]
+            (resampled[task.name],) = resample_task(task, cosines, aggregation=aggregation)
+            advance()
+    seven = {task.name: scores[task.name] for task in found.tasks}
+    average: dict[str, Any] = dict.fromkeys(("average", "average_unrounded", "average_interval"))
+    if seven:
+        average = {
+            "average": published_average(seven),
+            "average_unrounded": float(np.mean([score.spearman for score in seven.values()])),
+            "average_interval": asdict(interval(_mean([resampled[name] for name in seven]))),
+        }
+    return {
+        "tasks": _plain(found.tasks, scores, resampled),
+        "development": _plain(found.development, scores, resampled),
+        **average,
+    }
+
+
+def _plain(
+    tasks: Iterable[Task], scores: Mapping[str, TaskScore], resampled: Mapping[str, Floats]
+) -> dict[str, Any]:
+    return {
+        task.name: asdict(scores[task.name]) | {"interval": asdict(interval(resampled[task.name]))}
+        for task in tasks
+    }
+
+
+def _mean(resampled: Sequence[Floats]) -> Floats:
+    mean: Floats = np.mean(resampled, axis=0)
+    return mean
+
+
+def _identity(name: str, pooling: Pooling) -> dict[str, Any] | None:
+    """What tells a model from all others, as a result holds it; None where its hash is not known.
+
+    Two poolings of the same weights are two models.
+    """
+    model = describe_model(name) | {"pooling": str(pooling)}
+    known = model["weights_sha256"] or model.get("revision")
+    return json.loads(json.dumps(model)) if known else None
+
+
+def _kept(output: Path, model: Mapping[str, Any], tasks: Sequence[Task]) -> Scored | None:
+    """Cosines that a killed run of the same model on the same files has left."""
+    if not cosines_file(output).is_file():
+        return None
+    try:
+        scored = read_cosines(output, tasks)
+    except SimgptError as error:
+        logger.info("%s", error)
+        return None
+    return scored if scored.model == model else None
+
+
+def _finished(
+    output: Path, model: Mapping[str, Any], found: Benchmarks, aggregation: Aggregation
+) -> dict[str, Any] | None:
+    """The result of the same model on the same files, where a run has finished it."""
+    scored = _kept(output, model, found.all_tasks)
+    if scored is None or not output.is_file():
+        return None
+    result: dict[str, Any] = read_json(output)
+    held = {**result.get("tasks", {}), **result.get("development", {})}
+    signatures = {name: score["signature"] for name, score in held.items()}
+    same = (
+        result.get("model") == model
+        and result.get("cosines_sha256") == cosines_sha256(scored.cosines)
+        and signatures == {task.name: signature(task, aggregation) for task in found.all_tasks}
+    )
+    return result if same else None

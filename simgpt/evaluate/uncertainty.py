@@ -55,6 +55,7 @@ def bootstrap_spearman(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    keep: ArrayLike | None = None,
 ) -> Floats:
     """Spearman of one or more models on resampled pairs, the same pairs for all of them.
 
@@ -67,6 +68,8 @@ def bootstrap_spearman(
         sizes: Pairs of each subset; they are drawn subset by subset.
         resamples: How often.
         seed: Of the drawing.
+        keep: Shape (pairs,), true or false: of the drawn pairs only these are scored. All are
+            drawn, so what is found can be compared with what is found without.
 
     Returns:
         Shape (models, resamples), each from -1 to 1; NaN where a resample is constant.
@@ -81,6 +84,8 @@ def bootstrap_spearman(
     rankers = [_Ranker(np.asarray(one, dtype=float)) for one in scores]
     found = []
     for counts in _drawn(sizes, resamples, seed):
+        if keep is not None:
+            counts *= np.asarray(keep, dtype=bool)
         right = gold_ranker.ranks(counts)
         found.append(np.stack([_correlation(r.ranks(counts), right, counts) for r in rankers]))
     return np.concatenate(found, axis=1)

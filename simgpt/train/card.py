@@ -7,7 +7,7 @@ from typing import Any
 
 from simgpt.config import Pooling, RunConfig
 from simgpt.encoder import weights_sha256
-from simgpt.evaluate.benchmarks import TASK_NAMES
+from simgpt.evaluate.tasks import TASK_NAMES
 from simgpt.files import COMPLETE, read_json, read_jsonl, write_json, write_text
 from simgpt.markdown import Row, markdown_table
 from simgpt.train.folder import CONFIG, ENVIRONMENT, LOG

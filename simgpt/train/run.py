@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simgpt.config import RunConfig
 from simgpt.environment import describe_environment
 from simgpt.errors import SimgptError
-from simgpt.evaluate.benchmarks import Task
+from simgpt.evaluate.tasks import Task
 from simgpt.files import COMPLETE, read_json, sha256_of, staged, write_json, write_text, writing
 from simgpt.train.card import write_card
 from simgpt.train.folder import (

@@ -4,7 +4,9 @@ import logging
 
 from simgpt.config import RunConfig, Selector
 from simgpt.errors import SimgptError
-from simgpt.evaluate.benchmarks import Task, bundled_dev_task, find_benchmarks, load_stsb
+from simgpt.evaluate.benchmarks import bundled_dev_task, find_benchmarks
+from simgpt.evaluate.senteval import load_stsb
+from simgpt.evaluate.tasks import Task
 from simgpt.hub import HubError
 
 logger = logging.getLogger(__name__)

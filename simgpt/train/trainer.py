@@ -16,8 +16,8 @@ from transformers.utils.notebook import NotebookProgressCallback
 from simgpt.config import Precision, RunConfig
 from simgpt.encoder import longest_text
 from simgpt.errors import SimgptError
-from simgpt.evaluate.benchmarks import Task
-from simgpt.evaluate.scores import score_tasks
+from simgpt.evaluate.scored import score_tasks
+from simgpt.evaluate.tasks import Task
 from simgpt.files import writing
 from simgpt.signals import Stop, stopping_on_signals
 from simgpt.train.callbacks import LogFile, ProgressBar, StopOnSignal, tensorboard_log

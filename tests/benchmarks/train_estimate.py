@@ -29,7 +29,7 @@ from transformers import RobertaConfig, RobertaForMaskedLM
 from simgpt.config import RunConfig
 from simgpt.encoder import load_encoder
 from simgpt.environment import describe_environment
-from simgpt.evaluate.scores import score_tasks
+from simgpt.evaluate.scored import score_tasks
 from simgpt.files import write_json
 from simgpt.train.devices import GIB, this_machine
 from simgpt.train.estimate import Shape, estimate_run

@@ -5,7 +5,8 @@ import tarfile
 import pytest
 
 from simgpt import SimgptError
-from simgpt.evaluate.benchmarks import find_benchmarks, load_benchmarks, load_sick, load_stsb
+from simgpt.evaluate.benchmarks import find_benchmarks
+from simgpt.evaluate.senteval import load_benchmarks, load_sick, load_stsb
 from tests.loopback import LoopbackHub, run_python
 
 

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from simgpt import SimgptError
 from simgpt.evaluate import Subset, Task, score_pairs
-from simgpt.evaluate.scores import TaskScore, published_average, score_task, spearman
+from simgpt.evaluate.scores import TaskScore, published_average, score_task, spearman, task_cosines
 
 
 def angle(degrees):
@@ -26,7 +26,7 @@ def test_all_aggregation_is_one_spearman_over_the_pooled_pairs(toy):
     task, vectors = toy
     cosines = [float(np.cos(np.radians(degrees))) for degrees in (10, 40, 80, 40, 10, 60, 80)]
     gold = [5.0, 5.0, 1.0, 2.0, 2.0, 1.0, 0.5]
-    score = score_task(task, vectors)
+    score = score_task(task, task_cosines(task, vectors))
     assert score.spearman == pytest.approx(spearmanr(cosines, gold).statistic, abs=1e-9)
     assert score.subsets["first"] == pytest.approx(
         spearmanr(cosines[:4], gold[:4]).statistic, abs=1e-9
@@ -35,7 +35,7 @@ def test_all_aggregation_is_one_spearman_over_the_pooled_pairs(toy):
 
 
 def test_the_signature_names_what_another_must_do_alike(toy):
-    signature = score_task(*toy).signature
+    signature = score_task(toy[0], task_cosines(*toy)).signature
     assert signature.startswith("toy|pairs:7|agg:all|text:plain|sim:cos|fp32|data:abababab|v")
 
 
@@ -52,6 +52,6 @@ def test_no_score_is_made_up_where_no_correlation_exists(cosines, gold):
 
 
 def test_the_published_average_rounds_each_score_first():
-    scores = {str(n): TaskScore(value, {}, 2, "") for n, value in enumerate((0.70004, 0.70004))}
+    scores = {str(n): TaskScore(value, {}, {}, 2, "") for n, value in enumerate((0.70004, 0.70004))}
     assert published_average(scores) == 70.0
-    assert published_average({"a": TaskScore(0.12346, {}, 2, "")}) == 12.35
+    assert published_average({"a": TaskScore(0.12346, {}, {}, 2, "")}) == 12.35

@@ -175,7 +175,8 @@ def _run(words, spoken, prepare, rank):
 
 def few_development_pairs(count=30):
     """Score on a few of the bundled pairs only: what is scored is not what is tested."""
-    from simgpt.evaluate.benchmarks import Subset, Task, bundled_dev_task
+    from simgpt.evaluate.benchmarks import bundled_dev_task
+    from simgpt.evaluate.tasks import Subset, Task
     from simgpt.train import run
 
     whole = bundled_dev_task()

@@ -10,15 +10,10 @@ import torch
 
 from simgpt.config import RunConfig
 from simgpt.errors import SimgptError
-from simgpt.evaluate.benchmarks import (
-    TASK_NAMES,
-    Subset,
-    Task,
-    bundled_dev_task,
-    load_benchmarks,
-    load_stsb,
-)
+from simgpt.evaluate.benchmarks import bundled_dev_task
 from simgpt.evaluate.scores import TaskScore
+from simgpt.evaluate.senteval import load_benchmarks, load_stsb
+from simgpt.evaluate.tasks import TASK_NAMES, Subset, Task
 from simgpt.train import model as model_module
 from simgpt.train import run, selection, trainer
 from simgpt.train.callbacks import tensorboard_log
@@ -83,7 +78,7 @@ def scored(monkeypatch, few_pairs):
         def score_tasks(encoder, tasks):
             seen.append({n: p.detach().clone() for n, p in encoder.state_dict().items()})
             (task,) = tasks
-            return {task.name: TaskScore(next(left), {}, task.pairs, "")}
+            return {task.name: TaskScore(next(left), {}, {}, task.pairs, "")}
 
         monkeypatch.setattr(trainer, "score_tasks", score_tasks)
         return seen

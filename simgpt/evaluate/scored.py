@@ -1,0 +1,159 @@
+"""A model's cosines on the pairs of tasks: what every score, interval, test and audit starts from.
+
+They are kept beside a result (`NAME.safetensors` with `NAME.json`), so that nothing is encoded
+twice: whatever takes a model takes such a result in its place.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from simgpt.config import Pooling
+from simgpt.encoder import weights_sha256
+from simgpt.errors import SimgptError
+from simgpt.evaluate.encoding import encode, load_scorer
+from simgpt.evaluate.scores import Cosines, TaskScore, score_task, signature, task_cosines
+from simgpt.evaluate.tasks import Task
+from simgpt.files import read_json, staged
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+_MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a model is, and its cosines by task, each of shape (pairs,)."""
+
+    model: dict[str, Any]
+    cosines: dict[str, Cosines]
+
+
+def score_model(
+    name: str,
+    tasks: Sequence[Task],
+    *,
+    pooling: Pooling = Pooling.AUTO,
+    progress: bool = False,
+) -> Scored:
+    """The cosines of a model on all pairs of `tasks`.
+
+    A sentence that several tasks share is encoded once.
+
+    Args:
+        name: As `simgpt.evaluate.encoding.load_scorer` takes it, or a result that `simgpt
+            evaluate --output` wrote (a .json file with its cosines beside it).
+        tasks: Test and development sets.
+        pooling: Replaces the model's own.
+        progress: Show a progress bar.
+
+    Raises:
+        SimgptError: the model or the result is missing or unsound, the result is of other tasks,
+            or a vector is not finite.
+    """
+    if name.endswith(".json"):
+        return _read_result(Path(name), tasks)
+    model = describe_model(name) | {"pooling": str(pooling)}
+    sentences = (sentence for task in tasks for sentence in (*task.left, *task.right))
+    vectors = encode(load_scorer(name, pooling=pooling), sentences, progress=progress)
+    return Scored(model, {task.name: task_cosines(task, vectors) for task in tasks})
+
+
+def score_tasks(encoder: "SentenceTransformer", tasks: Sequence[Task]) -> dict[str, TaskScore]:
+    """Scores of an encoder that is in memory, by task."""
+    vectors = encode(encoder, (text for task in tasks for text in (*task.left, *task.right)))
+    return {task.name: score_task(task, task_cosines(task, vectors)) for task in tasks}
+
+
+def describe_model(name: str) -> dict[str, Any]:
+    """Hash of the weights and, for a run folder, its config and the data it was trained on."""
+    described: dict[str, Any] = {"weights_sha256": weights_sha256(name)}
+    folder = Path(name)
+    if (folder / "config.json").is_file() and (folder / "environment.json").is_file():
+        config = read_json(folder / "config.json")
+        # Results are published: of a local file or folder only the name; hashes say which it was.
+        local = [k for k in ("backbone", "triplets", "benchmarks") if Path(config[k]).exists()]
+        described["config"] = config | {key: Path(config[key]).name for key in local}
+        described["training"] = read_json(folder / "environment.json")
+    else:
+        described["name"] = name if name == "bundled" else folder.name
+    return described
+
+
+def cosines_file(result: Path) -> Path:
+    """Where a result's cosines are."""
+    return result.with_suffix(".safetensors")
+
+
+def cosines_sha256(cosines: Mapping[str, Cosines]) -> str:
+    """Hex SHA-256 over the tasks' names and cosines, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(cosines):
+        digest.update(name.encode() + b"\0" + cosines[name].astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def write_cosines(result: Path, scored: Scored, tasks: Sequence[Task]) -> None:
+    """Keep the cosines beside `result`, with the model and the tasks' signatures."""
+    held = {_MODEL: scored.model} | {task.name: signature(task) for task in tasks}
+    metadata = {name: json.dumps(value, sort_keys=True) for name, value in held.items()}
+    with staged(cosines_file(result)) as temporary:
+        save_file(scored.cosines, temporary, metadata=metadata)
+
+
+def read_cosines(result: Path, tasks: Sequence[Task]) -> Scored:
+    """What `write_cosines` kept of `tasks`.
+
+    Raises:
+        SimgptError: there is no such file, it is torn, or its tasks are not the ones at hand.
+    """
+    path = cosines_file(result)
+    metadata, cosines = _load(path)
+    for task in tasks:
+        if task.name not in cosines:
+            raise SimgptError(f"{path}: holds no cosines of {task.name}; score the model again")
+        if not same_protocol(metadata[task.name], signature(task)):
+            raise SimgptError(
+                f"{path}: its {task.name} is {metadata[task.name]}, and the one at hand is "
+                f"{signature(task)}; score the model again"
+            )
+        if cosines[task.name].shape != (task.pairs,) or not np.isfinite(cosines[task.name]).all():
+            raise SimgptError(f"{path}: not {task.pairs} finite cosines of {task.name}")
+    return Scored(metadata[_MODEL], {task.name: cosines[task.name] for task in tasks})
+
+
+def same_protocol(one: str, other: str) -> bool:
+    """Whether two signatures differ in no more than the version of this package."""
+    return one.rpartition("|v")[0] == other.rpartition("|v")[0]
+
+
+def _read_result(path: Path, tasks: Sequence[Task]) -> Scored:
+    content = read_json(path)
+    if not isinstance(content, dict) or "cosines_sha256" not in content:
+        raise SimgptError(f"{path}: no result with cosines; write one with simgpt evaluate")
+    scored = read_cosines(path, tasks)
+    if cosines_sha256(_load(cosines_file(path))[1]) != content["cosines_sha256"]:
+        raise SimgptError(f"{cosines_file(path)}: these are not the cosines of {path.name}")
+    return scored
+
+
+def _load(path: Path) -> tuple[dict[str, Any], dict[str, Cosines]]:
+    if not path.is_file():
+        raise SimgptError(f"{path}: no such file; it holds a result's cosines; score it again")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
+            cosines = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, OSError) as error:
+        raise SimgptError(f"{path}: not a sound file of cosines ({error})") from error
+    if missing := {_MODEL, *cosines} - metadata.keys():
+        raise SimgptError(f"{path}: not a file of cosines; says nothing of {', '.join(missing)}")
+    return metadata, cosines
