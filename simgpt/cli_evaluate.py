@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simgpt.cli_group import DEFAULT, RunByDefault
-from simgpt.config import Aggregation, Pooling
+from simgpt.config import Aggregation, Pooling, ScoringPrecision
 from simgpt.errors import SimgptError
 
 app = typer.Typer(
@@ -39,6 +39,9 @@ def evaluate(
         typer.Option(help="Write the result here; for several models, a folder."),
     ] = None,
     pooling: PoolingName = Pooling.AUTO,
+    precision: Annotated[
+        ScoringPrecision, typer.Option(help="In what sentences are embedded; the protocol's: fp32.")
+    ] = ScoringPrecision.FP32,
     aggregation: Annotated[
         Aggregation, typer.Option(help="How subsets become one score; the paper's is all.")
     ] = Aggregation.ALL,
@@ -53,6 +56,7 @@ def evaluate(
     settings: dict[str, Any] = {
         "benchmarks": benchmarks,
         "pooling": pooling,
+        "precision": precision,
         "aggregation": aggregation,
         "progress": True,
     }

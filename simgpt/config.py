@@ -31,12 +31,19 @@ class Pooling(StrEnum):
 
 
 class Precision(StrEnum):
-    """Number format of the training forward pass; weights and scores are always fp32."""
+    """Number format of the training forward pass; weights are always fp32."""
 
     AUTO = "auto"
     FP32 = "fp32"
     BF16 = "bf16"
     FP16 = "fp16"
+
+
+class ScoringPrecision(StrEnum):
+    """Number format in which sentences are embedded for scoring; cosines are always fp32."""
+
+    FP32 = "fp32"  # the protocol's
+    BF16 = "bf16"  # faster where the processor is good at it, and named in the signature
 
 
 class Selector(StrEnum):

@@ -36,3 +36,11 @@ def fetch_dataset_file(repository: str, file: str, *, instead: str) -> Path:
         raise HubError(
             f"{repository}/{file} could not be downloaded ({reason}); {instead}"
         ) from error
+
+
+def hub_revision(model: str) -> str | None:
+    """The commit of a model that the hub's cache holds; None where it holds none."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(model, "config.json")
+    return Path(found).parent.name if isinstance(found, str) else None

@@ -6,7 +6,7 @@ Nothing here imports torch or sentence-transformers until it is called. `simgpt.
 
 from simgpt.encoder.inspection import check_trainable, longest_text
 from simgpt.encoder.loading import load_encoder
-from simgpt.encoder.locating import BUNDLED_SHA256, locate, weights_sha256
+from simgpt.encoder.locating import BUNDLED_SHA256, locate, onnx_graph, weights_sha256
 
 __all__ = [
     "BUNDLED_SHA256",
@@ -14,5 +14,6 @@ __all__ = [
     "load_encoder",
     "locate",
     "longest_text",
+    "onnx_graph",
     "weights_sha256",
 ]

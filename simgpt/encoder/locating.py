@@ -9,6 +9,7 @@ from simgpt.files import COMPLETE, sha256_of
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
 PREFIX_FILE = "prefix.safetensors"
+ONNX_FILE = "model.onnx"
 
 
 def locate(name: str) -> Path | str:
@@ -36,12 +37,22 @@ def locate(name: str) -> Path | str:
     return folder
 
 
+def onnx_graph(name: str) -> Path | None:
+    """The graph in a folder that `simgpt export --to onnx` wrote; None of anything else."""
+    folder = Path(name)
+    graph = folder / ONNX_FILE
+    plain = any((folder / file).is_file() for file in ("modules.json", *WEIGHTS))
+    return graph if graph.is_file() and not plain else None
+
+
 def weights_sha256(name: str) -> str | None:
-    """SHA-256 of an encoder's weights; None for a hub id or sharded weights.
+    """SHA-256 of an encoder's weights, or of its graph; None for a hub id or sharded weights.
 
     Where a head or a prefix has a file of its own, it is taken over all of them, the backbone's
     first: encoders behind the same frozen backbone differ in nothing else.
     """
+    if graph := onnx_graph(name):
+        return sha256_of(graph)
     source = locate(name)
     if isinstance(source, str):
         return None

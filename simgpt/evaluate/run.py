@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from simgpt.config import Aggregation, Pooling
+from simgpt.config import Aggregation, Pooling, ScoringPrecision
 from simgpt.environment import describe_environment
 from simgpt.errors import SimgptError
 from simgpt.evaluate.benchmarks import find_tasks
@@ -44,6 +44,7 @@ def evaluate_model(
     *,
     benchmarks: str = "auto",
     pooling: Pooling = Pooling.AUTO,
+    precision: ScoringPrecision = ScoringPrecision.FP32,
     aggregation: Aggregation = Aggregation.ALL,
     output: Path | None = None,
     progress: bool = False,
@@ -57,6 +58,8 @@ def evaluate_model(
             `average` then stay empty.
         pooling: Replaces the model's own. Published SimCSE models need `cls`: they are plain
             transformers and do not say how they pool.
+        precision: In what the sentences are embedded. The protocol's is fp32; the signature names
+            any.
         aggregation: How the subsets of a task become one score.
         output: Write the result here, and its cosines beside it. Where a killed or finished run
             left either for the same weights and the same files, nothing is computed again.
@@ -74,13 +77,15 @@ def evaluate_model(
     found = find_tasks(benchmarks)
     scored = None
     if output is not None:
-        wanted = None if name.endswith(".json") else _identity(name, pooling)
+        wanted = None if name.endswith(".json") else _identity(name, pooling, precision)
         if wanted and (finished := _finished(output, wanted, found, aggregation)):
             logger.info("%s: finished before; delete it to score %s anew", output, name)
             return finished
         scored = _kept(output, wanted, found.all_tasks) if wanted else None
     if scored is None:
-        scored = score_model(name, found.all_tasks, pooling=pooling, progress=progress)
+        scored = score_model(
+            name, found.all_tasks, pooling=pooling, precision=precision, progress=progress
+        )
         if output is not None:
             write_cosines(output, scored, found.all_tasks)
     result = {
@@ -143,8 +148,11 @@ def evaluate_or_fall_back(name: str, *, benchmarks: str = "auto") -> dict[str, A
 def _scores(
     found: Benchmarks, scored: Scored, aggregation: Aggregation, progress: bool
 ) -> dict[str, Any]:
+    precision = ScoringPrecision(scored.model["precision"])
     scores = {
-        task.name: score_task(task, scored.cosines[task.name], aggregation=aggregation)
+        task.name: score_task(
+            task, scored.cosines[task.name], aggregation=aggregation, precision=precision
+        )
         for task in found.all_tasks
     }
     resampled: dict[str, Floats] = {}
@@ -182,12 +190,12 @@ def _mean(resampled: Sequence[Floats]) -> Floats:
     return mean
 
 
-def _identity(name: str, pooling: Pooling) -> dict[str, Any] | None:
+def _identity(name: str, pooling: Pooling, precision: ScoringPrecision) -> dict[str, Any] | None:
     """What tells a model from all others, as a result holds it; None where its hash is not known.
 
     Two poolings of the same weights are two models.
     """
-    model = describe_model(name) | {"pooling": str(pooling)}
+    model = describe_model(name, pooling=pooling, precision=precision)
     known = model["weights_sha256"] or model.get("revision")
     return json.loads(json.dumps(model)) if known else None
 
@@ -214,9 +222,14 @@ def _finished(
     result: dict[str, Any] = read_json(output)
     held = {**result.get("tasks", {}), **result.get("development", {})}
     signatures = {name: score["signature"] for name, score in held.items()}
+    precision = ScoringPrecision(model["precision"])
+    told = {
+        task.name: signature(task, aggregation=aggregation, precision=precision)
+        for task in found.all_tasks
+    }
     same = (
         result.get("model") == model
         and result.get("cosines_sha256") == cosines_sha256(scored.cosines)
-        and signatures == {task.name: signature(task, aggregation) for task in found.all_tasks}
+        and signatures == told
     )
     return result if same else None

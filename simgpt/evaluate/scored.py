@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
-from simgpt.config import Pooling
+from simgpt.config import Pooling, ScoringPrecision
 from simgpt.encoder import weights_sha256
 from simgpt.errors import SimgptError
-from simgpt.evaluate.encoding import encode, load_scorer
+from simgpt.evaluate.encoding import encode
+from simgpt.evaluate.scorers import load_scorer
 from simgpt.evaluate.scores import Cosines, TaskScore, score_task, signature, task_cosines
 from simgpt.evaluate.tasks import Task
 from simgpt.files import read_json, staged
+from simgpt.hub import hub_revision
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -42,6 +44,7 @@ def score_model(
     tasks: Sequence[Task],
     *,
     pooling: Pooling = Pooling.AUTO,
+    precision: ScoringPrecision = ScoringPrecision.FP32,
     progress: bool = False,
 ) -> Scored:
     """The cosines of a model on all pairs of `tasks`.
@@ -49,10 +52,11 @@ def score_model(
     A sentence that several tasks share is encoded once.
 
     Args:
-        name: As `simgpt.evaluate.encoding.load_scorer` takes it, or a result that `simgpt
+        name: As `simgpt.evaluate.scorers.load_scorer` takes it, or a result that `simgpt
             evaluate --output` wrote (a .json file with its cosines beside it).
         tasks: Test and development sets.
         pooling: Replaces the model's own.
+        precision: In what the sentences are embedded.
         progress: Show a progress bar.
 
     Raises:
@@ -61,9 +65,10 @@ def score_model(
     """
     if name.endswith(".json"):
         return _read_result(Path(name), tasks)
-    model = describe_model(name) | {"pooling": str(pooling)}
+    scorer = load_scorer(name, pooling=pooling, precision=precision)
     sentences = (sentence for task in tasks for sentence in (*task.left, *task.right))
-    vectors = encode(load_scorer(name, pooling=pooling), sentences, progress=progress)
+    vectors = encode(scorer, sentences, progress=progress)
+    model = describe_model(name, pooling=pooling, precision=precision)
     return Scored(model, {task.name: task_cosines(task, vectors) for task in tasks})
 
 
@@ -73,9 +78,22 @@ def score_tasks(encoder: "SentenceTransformer", tasks: Sequence[Task]) -> dict[s
     return {task.name: score_task(task, task_cosines(task, vectors)) for task in tasks}
 
 
-def describe_model(name: str) -> dict[str, Any]:
-    """Hash of the weights and, for a run folder, its config and the data it was trained on."""
-    described: dict[str, Any] = {"weights_sha256": weights_sha256(name)}
+def describe_model(
+    name: str,
+    *,
+    pooling: Pooling = Pooling.AUTO,
+    precision: ScoringPrecision = ScoringPrecision.FP32,
+) -> dict[str, Any]:
+    """What a model is: hash of its weights, how it pools and computes, and where it comes from.
+
+    A run folder brings its config and the data it was trained on; a model of the hub, the revision
+    that was loaded.
+    """
+    described: dict[str, Any] = {
+        "weights_sha256": weights_sha256(name),
+        "pooling": str(pooling),
+        "precision": str(precision),
+    }
     folder = Path(name)
     if (folder / "config.json").is_file() and (folder / "environment.json").is_file():
         config = read_json(folder / "config.json")
@@ -83,8 +101,10 @@ def describe_model(name: str) -> dict[str, Any]:
         local = [k for k in ("backbone", "triplets", "benchmarks") if Path(config[k]).exists()]
         described["config"] = config | {key: Path(config[key]).name for key in local}
         described["training"] = read_json(folder / "environment.json")
+    elif folder.is_dir() or name == "bundled":
+        described["name"] = folder.name
     else:
-        described["name"] = name if name == "bundled" else folder.name
+        described |= {"name": name, "revision": hub_revision(name)}
     return described
 
 
@@ -103,10 +123,12 @@ def cosines_sha256(cosines: Mapping[str, Cosines]) -> str:
 
 def write_cosines(result: Path, scored: Scored, tasks: Sequence[Task]) -> None:
     """Keep the cosines beside `result`, with the model and the tasks' signatures."""
-    held = {_MODEL: scored.model} | {task.name: signature(task) for task in tasks}
+    precision = ScoringPrecision(scored.model["precision"])
+    told = {task.name: signature(task, precision=precision) for task in tasks}
+    held = {_MODEL: scored.model} | told
     metadata = {name: json.dumps(value, sort_keys=True) for name, value in held.items()}
     with staged(cosines_file(result)) as temporary:
-        save_file(scored.cosines, temporary, metadata=metadata)
+        temporary.write_bytes(save(scored.cosines, metadata=metadata))
 
 
 def read_cosines(result: Path, tasks: Sequence[Task]) -> Scored:
@@ -117,13 +139,15 @@ def read_cosines(result: Path, tasks: Sequence[Task]) -> Scored:
     """
     path = cosines_file(result)
     metadata, cosines = _load(path)
+    precision = ScoringPrecision(metadata[_MODEL].get("precision", ScoringPrecision.FP32))
     for task in tasks:
+        wanted = signature(task, precision=precision)
         if task.name not in cosines:
             raise SimgptError(f"{path}: holds no cosines of {task.name}; score the model again")
-        if not same_protocol(metadata[task.name], signature(task)):
+        if not same_protocol(metadata[task.name], wanted):
             raise SimgptError(
                 f"{path}: its {task.name} is {metadata[task.name]}, and the one at hand is "
-                f"{signature(task)}; score the model again"
+                f"{wanted}; score the model again"
             )
         if cosines[task.name].shape != (task.pairs,) or not np.isfinite(cosines[task.name]).all():
             raise SimgptError(f"{path}: not {task.pairs} finite cosines of {task.name}")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 
-from simgpt.config import Aggregation
+from simgpt.config import Aggregation, ScoringPrecision
 from simgpt.errors import SimgptError
 from simgpt.evaluate.tasks import Task
 from simgpt.evaluate.uncertainty import Floats, bootstrap_spearman
@@ -85,7 +85,11 @@ def spearman(predicted: ArrayLike, gold: ArrayLike) -> float:
 
 
 def score_task(
-    task: Task, cosines: Cosines, *, aggregation: Aggregation = Aggregation.ALL
+    task: Task,
+    cosines: Cosines,
+    *,
+    aggregation: Aggregation = Aggregation.ALL,
+    precision: ScoringPrecision = ScoringPrecision.FP32,
 ) -> TaskScore:
     """Score one task from the cosines of its pairs.
 
@@ -96,6 +100,7 @@ def score_task(
         task: The pairs and their gold scores.
         cosines: Shape (pairs,), the subsets one after the other.
         aggregation: Which score is the task's.
+        precision: In what the sentences were embedded; the signature names it.
 
     Raises:
         SimgptError: the cosines are not one a pair, one of them is not finite, or the score does
@@ -124,7 +129,8 @@ def score_task(
             f"{aggregation} over subsets; use all"
         )
     plain = {str(name): value for name, value in aggregations.items()}
-    return TaskScore(score, plain, subsets, task.pairs, signature(task, aggregation))
+    told = signature(task, aggregation=aggregation, precision=precision)
+    return TaskScore(score, plain, subsets, task.pairs, told)
 
 
 def resample_task(
@@ -168,10 +174,15 @@ def resample_task(
     return averaged
 
 
-def signature(task: Task, aggregation: Aggregation = Aggregation.ALL) -> str:
+def signature(
+    task: Task,
+    *,
+    aggregation: Aggregation = Aggregation.ALL,
+    precision: ScoringPrecision = ScoringPrecision.FP32,
+) -> str:
     """What another must do alike to get the same number; printed with every score."""
     return (
-        f"{task.name}|pairs:{task.pairs}|agg:{aggregation}|text:{task.text}|sim:cos|fp32"
+        f"{task.name}|pairs:{task.pairs}|agg:{aggregation}|text:{task.text}|sim:cos|{precision}"
         f"|data:{task.sha256[:8]}|v{__version__}"
     )
 

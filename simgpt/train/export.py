@@ -19,13 +19,13 @@ from torch.nn.functional import normalize
 
 from simgpt.config import Pooling
 from simgpt.encoder import load_encoder, weights_sha256
+from simgpt.encoder.locating import ONNX_FILE
 from simgpt.errors import SimgptError
 from simgpt.files import staged
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-ONNX_FILE = "model.onnx"
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _TEXTS = (
     "No.",
