@@ -14,10 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from simgpt.annotate.export import usable
+from simgpt.annotate.ledger import Ledger
 from simgpt.annotate.local_llm import MODEL_NAME, SLOTS, installed, model_file, serve
 from simgpt.annotate.openai_teacher import OpenAITeacher
 from simgpt.annotate.requests import Api, Sampling
-from simgpt.annotate.run import Asking, annotate
+from simgpt.annotate.run import Asking, ask
 from simgpt.annotate.scoring import score_pairs
 from simgpt.annotate.task import Task
 from simgpt.annotate.teachers import Teacher
@@ -96,7 +98,7 @@ def measure_llm(
         `scoring`: `pairs`, `seconds`, `pairs_per_s`; `prompt_tokens` and `completion_tokens` a pair
         (None where the server does not count); `parsed`, the share of answers that hold a score;
         `spearman` of these with the gold scores (-1 to 1; None where all scores are the same).
-        `annotating`: the same for sentences, with `kept`, the share that became triplets.
+        `annotating`: the same for sentences, `parsed` being the share of answers that hold two.
         `model`, `seed`, `calls`, `environment`, and `load`: how many processes wanted a core in the
         minute before (None where the system does not say).
 
@@ -108,36 +110,22 @@ def measure_llm(
     rows = [row for _, row in read_jsonl(BUNDLED_DEV_PAIRS)]
     drawn = random.Random(SEED).sample(rows, pairs + calls)  # noqa: S311
     some = random.Random(SEED).sample(list(read_triplets(BUNDLED_TRIPLETS)), sentences)  # noqa: S311
+    task = Task(
+        sentences=[SourceSentence(triplet.sentence, triplet.source) for triplet in some],
+        endpoint=teacher.endpoint,
+        model=teacher.model,
+        sampling=Sampling(max_tokens=80, temperature=0),
+        api=api,
+    )
     asking = Asking(concurrency=calls)
-
     with TemporaryDirectory() as name:
         folder = Path(name)
-
-        def score(chosen: list[dict[str, Any]], place: Path) -> dict[str, Any]:
-            file = place / "pairs.jsonl"
-            write_text(file, "".join(json.dumps(row) + "\n" for row in chosen))
-            return score_pairs(
-                file,
-                teacher,
-                output=place / "scored.jsonl",
-                ledger=place / "ledger.sqlite",
-                sampling=Sampling(max_tokens=8, temperature=0),
-                api=api,
-                asking=asking,
-            )
-
-        score(drawn[pairs:], folder / "first")
-        seconds, scored = _timed(lambda: score(drawn[:pairs], folder / "pairs"))
-        task = Task(
-            sentences=[SourceSentence(triplet.sentence, triplet.source) for triplet in some],
-            endpoint=teacher.endpoint,
-            model=teacher.model,
-            sampling=Sampling(max_tokens=80, temperature=0),
-            api=api,
+        _score(drawn[pairs:], teacher, folder / "first", api, asking)
+        seconds, scored = _timed(
+            lambda: _score(drawn[:pairs], teacher, folder / "pairs", api, asking)
         )
-        output, ledger = folder / "triplets.jsonl", folder / "ledger.sqlite"
         annotating_s, annotated = _timed(
-            lambda: annotate(task, teacher, output=output, ledger=ledger, asking=asking)
+            lambda: _annotate(task, teacher, folder / "annotating", asking)
         )
     return {
         "model": teacher.model,
@@ -151,10 +139,36 @@ def measure_llm(
         },
         "annotating": {
             **_pace("sentences", sentences, annotating_s, annotated),
-            "kept": annotated["triplets"] / sentences,
+            "parsed": annotated["usable"] / sentences,
         },
         "environment": environment,
     }
+
+
+def _score(
+    pairs: list[dict[str, Any]], teacher: Teacher, folder: Path, api: Api, asking: Asking
+) -> dict[str, Any]:
+    file = folder / "pairs.jsonl"
+    write_text(file, "".join(json.dumps(row) + "\n" for row in pairs))
+    return score_pairs(
+        file,
+        teacher,
+        output=folder / "scored.jsonl",
+        ledger=folder / "ledger.sqlite",
+        sampling=Sampling(max_tokens=8, temperature=0),
+        api=api,
+        asking=asking,
+    )
+
+
+def _annotate(task: Task, teacher: Teacher, folder: Path, asking: Asking) -> dict[str, Any]:
+    """Ask, without writing triplets: of a weak model's answers none may become one."""
+    with Ledger(folder / "ledger.sqlite") as ledger:
+        ask(task, teacher, ledger, asking, usable)
+        asked = list(task)
+        answers = ledger.answers([each.key for each in asked])
+        totals = ledger.totals([each.setup for each in asked])
+    return totals | {"usable": sum(usable(answer) for answer in answers.values())}
 
 
 def _timed(work: Callable[[], dict[str, Any]]) -> tuple[float, dict[str, Any]]:

@@ -30,7 +30,7 @@ TRAINING = {"seconds": 360.0, "triplets": 1000}
 LLM = {
     "model": "small",
     "scoring": {"pairs": 20, "pairs_per_s": 2.0, "parsed": 0.5, "spearman": None},
-    "annotating": {"sentences": 10, "sentences_per_s": 0.5, "kept": 1.0},
+    "annotating": {"sentences": 10, "sentences_per_s": 0.5, "parsed": 1.0},
 }
 COUNT = sum(1 for _ in read_triplets(BUNDLED_TRIPLETS))
 

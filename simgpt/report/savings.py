@@ -90,8 +90,8 @@ def llm_finding(speed: Speed) -> str:
     if llm.get("load"):
         cores = llm["environment"]["machine"]["cores"]
         busy = (
-            f" In the minute before, {llm['load']:.1f} other processes on average wanted one of the "
-            f"machine's {cores} cores."
+            f" In the minute before, {llm['load']:.1f} other processes on average wanted one of "
+            f"the machine's {cores} cores."
         )
     return (
         f"{llm['model']} scored {scoring['pairs']:,} pairs at {scoring['pairs_per_s']:.2f} "
@@ -100,6 +100,15 @@ def llm_finding(speed: Speed) -> str:
         f"answers held a score; Spearman's correlation of these with the gold scores: {agreement}."
         + busy
     )
+
+
+def measured_on(speed: Speed) -> str:
+    """Machine, versions and commit of a measurement, as one line of Markdown."""
+    environment = speed["environment"]
+    machine, git = environment["machine"], environment["git"]
+    commit = git["commit"][:8] + (" with changes" if git["dirty"] else "") if git else "unknown"
+    processor = ", ".join(machine["gpus"]) or f"{machine['cpu']}, {machine['cores']} cores"
+    return f"{processor}; torch {environment['packages']['torch']}; commit `{commit}`."
 
 
 def cost_lines(speed: Speed) -> Figure:
