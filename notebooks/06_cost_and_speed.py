@@ -43,7 +43,7 @@ measured = measure_speed(cfg.backbone)
 # %% [markdown]
 # A language model reads instructions, worked examples and both sentences, and writes a number. Where
 # the package's small local model is installed (`make local-llm`), it is asked about a few pairs and,
-# for comparison, annotates a few sentences:
+# for comparison, annotates a few captions:
 
 # %%
 from IPython.display import Markdown
@@ -52,7 +52,7 @@ from simgpt.llm_speed import local_llm
 from simgpt.report import llm_finding, markdown_table, speed_bars, speed_finding, speed_rows
 from simgpt.savings import load_machine, reckon, training_of
 
-asked = local_llm(pairs=8, sentences=4)
+asked = local_llm(pairs=6, sentences=2)
 machine = load_machine()
 here = {
     **measured,
@@ -102,7 +102,7 @@ Markdown(markdown_table(*price_rows(here)))
 example = here["llm_priced"]["gpt-4"]
 tokens, shared = example["pair_tokens"]["input"]["middle"], example["shared_tokens"]
 Markdown(
-    f"Prices: {example['source']}. Tokens: {example['basis']}. Of a pair's {tokens:.0f} tokens "
+    f"Prices: {example['source']}. Basis: {example['basis']}. Of a pair's {tokens:.0f} tokens "
     f"{shared:.0f} are the instructions, the same each time. A request about many pairs at once would "
     f"share them, and read down to a {tokens / (tokens - shared):.0f}th of the tokens for each."
 )

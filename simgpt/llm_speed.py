@@ -83,49 +83,48 @@ def measure_local_llm(*, pairs: int = PAIRS, sentences: int = SENTENCES) -> dict
 
 
 def measure_llm(
-    teacher: Teacher, *, pairs: int, sentences: int, api: Api = Api.CHAT, calls: int = SLOTS
+    teacher: Teacher, *, pairs: int, sentences: int, api: Api = Api.CHAT
 ) -> dict[str, Any]:
     """Time a model on bundled development pairs and on bundled source sentences.
 
     Args:
         teacher: Who is asked; nothing is charged to a budget.
         pairs: Pairs that are scored, after a few that are not timed: they fill the server's caches.
-        sentences: Sentences that are annotated.
+        sentences: Captions that are annotated, in the same way.
         api: Which interface is used.
-        calls: Calls at once.
 
     Returns:
         `scoring`: `pairs`, `seconds`, `pairs_per_s`; `prompt_tokens` and `completion_tokens` a pair
         (None where the server does not count); `parsed`, the share of answers that hold a score;
         `spearman` of these with the gold scores (-1 to 1; None where all scores are the same).
         `annotating`: the same for sentences, `parsed` being the share of answers that hold two.
-        `model`, `seed`, `calls`, `environment`, and `load`: how many processes wanted a core in the
-        minute before (None where the system does not say).
+        `model`, `seed`, `calls` (at once), `environment`, and `load`: how many processes wanted a
+        core in the minute before (None where the system does not say).
 
     Raises:
         Interrupted: the model answered nothing of use.
     """
     environment = describe_environment()
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    calls = min(SLOTS, pairs, sentences)
     rows = [row for _, row in read_jsonl(BUNDLED_DEV_PAIRS)]
     drawn = random.Random(SEED).sample(rows, pairs + calls)  # noqa: S311
-    some = random.Random(SEED).sample(list(read_triplets(BUNDLED_TRIPLETS)), sentences)  # noqa: S311
-    task = Task(
-        sentences=[SourceSentence(triplet.sentence, triplet.source) for triplet in some],
-        endpoint=teacher.endpoint,
-        model=teacher.model,
-        sampling=Sampling(max_tokens=80, temperature=0),
-        api=api,
-    )
+    captions = [
+        SourceSentence(triplet.sentence, triplet.source)
+        for triplet in read_triplets(BUNDLED_TRIPLETS)
+        if triplet.source == "captions"
+    ]
+    some = random.Random(SEED).sample(captions, sentences + calls)  # noqa: S311
     asking = Asking(concurrency=calls)
     with TemporaryDirectory() as name:
         folder = Path(name)
-        _score(drawn[pairs:], teacher, folder / "first", api, asking)
+        _score(drawn[pairs:], teacher, folder / "first pairs", api, asking)
         seconds, scored = _timed(
             lambda: _score(drawn[:pairs], teacher, folder / "pairs", api, asking)
         )
+        _annotate(some[sentences:], teacher, folder / "first captions", api, asking)
         annotating_s, annotated = _timed(
-            lambda: _annotate(task, teacher, folder / "annotating", asking)
+            lambda: _annotate(some[:sentences], teacher, folder / "captions", api, asking)
         )
     return {
         "model": teacher.model,
@@ -161,13 +160,22 @@ def _score(
     )
 
 
-def _annotate(task: Task, teacher: Teacher, folder: Path, asking: Asking) -> dict[str, Any]:
+def _annotate(
+    captions: list[SourceSentence], teacher: Teacher, folder: Path, api: Api, asking: Asking
+) -> dict[str, Any]:
     """Ask, without writing triplets: of a weak model's answers none may become one."""
+    task = Task(
+        sentences=captions,
+        endpoint=teacher.endpoint,
+        model=teacher.model,
+        sampling=Sampling(max_tokens=80, temperature=0),
+        api=api,
+    )
     with Ledger(folder / "ledger.sqlite") as ledger:
         ask(task, teacher, ledger, asking, usable)
         asked = list(task)
         answers = ledger.answers([each.key for each in asked])
-        totals = ledger.totals([each.setup for each in asked])
+        totals = ledger.totals([asked[0].setup])
     return totals | {"usable": sum(usable(answer) for answer in answers.values())}
 
 

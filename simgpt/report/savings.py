@@ -95,7 +95,7 @@ def llm_finding(speed: Speed) -> str:
         )
     return (
         f"{llm['model']} scored {scoring['pairs']:,} pairs at {scoring['pairs_per_s']:.2f} "
-        f"a second and annotated {annotating['sentences']:,} sentences at "
+        f"a second and annotated {annotating['sentences']:,} captions at "
         f"{annotating['sentences_per_s']:.2f} a second. {100 * scoring['parsed']:.0f} % of its "
         f"answers held a score; Spearman's correlation of these with the gold scores: {agreement}."
         + busy
@@ -255,6 +255,8 @@ def _apart(labels: Sequence[tuple[float, str, str]]) -> list[float]:
 
 def _bounds(interval: Mapping[str, float | None]) -> str:
     low, high = interval["low"], interval["high"]
+    if low == high:  # measured, not estimated
+        return ""
     return f"{_number(low)} to {_number(high)}"
 
 
