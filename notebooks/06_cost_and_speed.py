@@ -139,7 +139,7 @@ Markdown(cost_finding(here))
 # below the fraction bar and all but cancels, and what remains is how many tokens an annotation takes
 # compared with a scored pair, times $N$. Training and the encoder's own work are small beside it.
 #
-# For as many annotations as the paper has:
+# For as many annotations as the paper has, training the same encoder for as much longer:
 
 # %%
 Markdown(markdown_table(*break_even_rows(here, "paper")))

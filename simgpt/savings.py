@@ -45,7 +45,8 @@ NOT_COUNTED = (
     "quality: a language model that scores pairs may order them better or worse than the encoder",
     "discounts for batches and cached prompts, and several pairs in one request, which share the "
     "instructions",
-    "runs that failed or were made to choose settings, and the machine's idle hours",
+    "runs that failed or were made to choose settings, and the machine's idle hours; the rented "
+    "machine is taken to be as fast as the one that was measured",
     "what GPT-4 charged the paper's authors, which the paper does not say: list prices of the day "
     "given are put on estimated tokens",
 )
