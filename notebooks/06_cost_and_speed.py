@@ -132,7 +132,9 @@ with figure_style():
 figure
 
 # %%
-Markdown(cost_finding(here))
+from simgpt.report import time_finding
+
+Markdown(cost_finding(here) + "\n\n" + time_finding(here))
 
 # %% [markdown]
 # The break-even hardly depends on the model. A dear model is dear both ways: its price stands above and
@@ -168,7 +170,8 @@ kept = load_speed(RESULTS)
 Markdown(
     "\n\n".join(
         f"**{name}, measured elsewhere:** {measured_on(speed)}\n\n"
-        f"{markdown_table(*speed_rows(speed))}\n\n{llm_finding(speed)}\n\n"
+        f"{markdown_table(*speed_rows(speed))}\n\n{llm_finding(speed)} "
+        f"{time_finding(speed)}\n\n"
         f"{markdown_table(*break_even_rows(speed))}"
         for name, speed in kept.items()
     )

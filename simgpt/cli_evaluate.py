@@ -187,7 +187,7 @@ def _show_comparison(result: dict[str, Any]) -> None:
 
 def _show_speed(result: dict[str, Any]) -> None:
     """Speeds, prices and break-evens, and what they leave out."""
-    from simgpt.report import break_even_rows, llm_finding, price_rows, speed_rows
+    from simgpt.report import break_even_rows, llm_finding, price_rows, speed_rows, time_finding
 
     console = Console(width=180)
     once = result["one_off"]
@@ -212,7 +212,7 @@ def _show_speed(result: dict[str, Any]) -> None:
     console.print(f"Machine: {machine['name']}, {price} ({machine['source']}).")
     priced = next(iter(result["llm_priced"].values()))
     console.print(f"Language models: {priced['source']}; {priced['basis']}.")
-    console.print(llm_finding(result))
+    console.print(llm_finding(result), time_finding(result))
     console.print("Not counted: " + "; ".join(result["not_counted"]) + ".")
 
 

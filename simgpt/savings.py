@@ -136,51 +136,58 @@ def reckon(
         machine: What an hour of the machine costs on which they were measured.
         training: `seconds` and `triplets` of one training; None where it is not known, and then
             it is not counted. Other numbers of triplets are taken to need time in proportion.
-        llm: A local model's speed, as `simgpt.llm_speed.measure_llm` measures it. Its dollars are
-            the time that it takes on the same machine.
+        llm: A local model's speed on the same machine, as `simgpt.llm_speed.measure_llm` measures
+            it. Its break-even is one in time, and so one in dollars.
 
     Returns:
         `llm_priced`: by model its price, tokens, and dollars for a million pairs and for one
         annotation. `encoder_usd_per_million_pairs` by label. `one_off`, for as many sentences as
-        the bundle has and as the paper: `training_s`, `training_usd`, and `usd` by model.
+        the bundle has and as the paper: `training_s`, `training_usd`, `usd` by model, and
+        `local_s`, the local model's time for annotation and that of training.
         `break_even`, for both: `pairs` and `sentences` by model, each with bounds; and the label
         of the `encoder`. `local_usd_per_million_pairs`, `machine`, `not_counted`.
     """
     label = min(encoders, key=lambda name: float(encoders[name]["pairs_per_s"]))
-    slowest = encoders[label]
-    priced = _prices()
-    units = {model: _Unit.of(row) for model, row in priced.items()}
-    if llm is not None:
-        pair, annotation = (
-            machine.usd(1 / rate)
-            for rate in (llm["scoring"]["pairs_per_s"], llm["annotating"]["sentences_per_s"])
-        )
-        units[LOCAL] = _Unit(Interval(pair, pair, pair), Interval(*[annotation] * 3))
-    encoder = {
-        what: machine.usd(1 / slowest[f"{what}s_per_s"]) for what in ("pair", "sentence", "cosine")
+    encoder_s = {
+        what: 1 / float(encoders[label][f"{what}s_per_s"])
+        for what in ("pair", "sentence", "cosine")
     }
+    encoder_usd = {what: machine.usd(seconds) for what, seconds in encoder_s.items()}
+    priced = _prices()
     one_off: dict[str, Any] = {}
     break_even: dict[str, Any] = {"encoder": label}
     bundled = sum(1 for _ in read_triplets(BUNDLED_TRIPLETS))
     for name, count in (("bundled", bundled), ("paper", PAPER_SENTENCES)):
-        seconds = training["seconds"] * count / training["triplets"] if training else None
-        fixed = machine.usd(seconds or 0.0)
+        training_s = training["seconds"] * count / training["triplets"] if training else None
+        training_usd = machine.usd(training_s or 0.0)
         once = {
-            model: unit.annotation * count + Interval(fixed, fixed, fixed)
-            for model, unit in units.items()
-        }
-        one_off[name] = {
-            "sentences": count,
-            "training_s": seconds,
-            "training_usd": fixed,
-            "usd": {model: asdict(usd) for model, usd in once.items()},
+            model: Interval(**row["usd_per_annotation"]) * count + _exactly(training_usd)
+            for model, row in priced.items()
         }
         break_even[name] = {
-            model: _break_even(once[model], unit.pair, encoder) for model, unit in units.items()
+            model: _break_even(
+                once[model], Interval(**row["usd_per_million_pairs"]) * 1e-6, encoder_usd
+            )
+            for model, row in priced.items()
+        }
+        local_s = None
+        if llm is not None:
+            local_s = count / llm["annotating"]["sentences_per_s"] + (training_s or 0.0)
+            once[LOCAL] = _exactly(machine.usd(local_s))
+            pair_s = 1 / llm["scoring"]["pairs_per_s"]
+            break_even[name][LOCAL] = _break_even(_exactly(local_s), _exactly(pair_s), encoder_s)
+        one_off[name] = {
+            "sentences": count,
+            "training_s": training_s,
+            "training_usd": training_usd,
+            "local_s": local_s,
+            "usd": {model: asdict(usd) for model, usd in once.items()},
         }
     return {
         "llm_priced": priced,
-        "local_usd_per_million_pairs": 1e6 * units[LOCAL].pair.middle if llm else None,
+        "local_usd_per_million_pairs": (
+            1e6 * machine.usd(1 / llm["scoring"]["pairs_per_s"]) if llm else None
+        ),
         "encoder_usd_per_million_pairs": {
             name: 1e6 * machine.usd(1 / measured["pairs_per_s"])
             for name, measured in encoders.items()
@@ -192,17 +199,8 @@ def reckon(
     }
 
 
-@dataclass(frozen=True)
-class _Unit:
-    """What a language model costs for one pair and for one annotation."""
-
-    pair: Interval
-    annotation: Interval
-
-    @classmethod
-    def of(cls, priced: Mapping[str, Any]) -> "_Unit":
-        million, annotation = priced["usd_per_million_pairs"], priced["usd_per_annotation"]
-        return cls(Interval(**million) * 1e-6, Interval(**annotation))
+def _exactly(value: float) -> Interval:
+    return Interval(value, value, value)
 
 
 def _break_even(once: Interval, pair: Interval, encoder: Mapping[str, float]) -> dict[str, Any]:

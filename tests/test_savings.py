@@ -163,6 +163,14 @@ def test_the_break_even_is_reckoned_with_the_slowest_encoder_and_has_bounds(savi
     # In seconds: 2.36 a triplet; half a second a pair, of which the encoder takes 0.01.
     local = even["bundled"]["local"]["pairs"]["middle"]
     assert local == pytest.approx(COUNT * 2.36 / 0.49)
+    assert savings["one_off"]["bundled"]["local_s"] == pytest.approx(COUNT * 2.36)
+
+
+def test_the_break_even_in_time_does_not_hang_on_the_machines_price(by_bytes):
+    found = reckon({"plain": SLOW}, machine=load_machine(0), training=TRAINING, llm=LLM)
+    local = found["break_even"]["bundled"]["local"]["pairs"]["middle"]
+    assert local == pytest.approx(COUNT * 2.36 / 0.49)
+    assert found["local_usd_per_million_pairs"] == 0
 
 
 def test_an_encoder_on_a_very_dear_machine_never_breaks_even(by_bytes):

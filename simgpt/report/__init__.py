@@ -23,6 +23,7 @@ from simgpt.report.savings import (
     speed_bars,
     speed_finding,
     speed_rows,
+    time_finding,
 )
 from simgpt.report.tables import markdown_table
 
@@ -50,6 +51,7 @@ __all__ = [
     "speed_finding",
     "speed_rows",
     "subset_scatter",
+    "time_finding",
     "training_curves",
     "yield_bars",
 ]

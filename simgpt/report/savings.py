@@ -102,6 +102,22 @@ def llm_finding(speed: Speed) -> str:
     )
 
 
+def time_finding(speed: Speed) -> str:
+    """The break-even with the local model, in time; empty where it was not measured."""
+    llm = _measured(speed)
+    if not llm:
+        return ""
+    once, even = speed["one_off"]["bundled"], speed["break_even"]
+    pairs = even["bundled"]["local"]["pairs"]["middle"]
+    encoder_s = 1 / speed["encoders"][even["encoder"]]["pairs_per_s"]
+    return (
+        f"In time: annotating {once['sentences']:,} sentences with {llm['model']} and training "
+        f"take {_number(once['local_s'] / 3600)} hours on this machine. A pair takes "
+        f"{_number(1 / llm['scoring']['pairs_per_s'])} seconds with the language model and "
+        f"{_number(encoder_s)} with the encoder. Break-even, in pairs: {_number(pairs)}."
+    )
+
+
 def measured_on(speed: Speed) -> str:
     """Machine, versions and commit of a measurement, as one line of Markdown."""
     environment = speed["environment"]

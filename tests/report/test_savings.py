@@ -17,6 +17,7 @@ from simgpt.report import (
     speed_bars,
     speed_finding,
     speed_rows,
+    time_finding,
 )
 from simgpt.report.pages import write_generated_pages
 from simgpt.report.savings import draw_savings
@@ -56,6 +57,7 @@ SPEED = {
     "one_off": {
         "bundled": {
             "sentences": 17_000,
+            "local_s": 36_000.0,
             "usd": {
                 "dear": interval(345.0),
                 "cheap": interval(1.25),
@@ -131,12 +133,16 @@ def test_the_findings_state_the_numbers(speed):
     found = llm_finding(speed)
     for words in ("200 pairs at 2.00 a second", "75 % of its", "scores: 0.12", "1.2 other"):
         assert words in found
+    found = time_finding(speed)
+    for words in ("10.0 hours", "0.500 seconds", "0.00417 with the encoder", "pairs: 33,600."):
+        assert words in found
     assert measured_on(speed) == "a processor, 2 cores; torch 2; commit `c0ffee00`."
 
 
 def test_without_a_language_model_nothing_is_said_of_one(without_llm):
     assert "make local-llm" in llm_finding(without_llm)
     assert "language model" not in speed_finding(without_llm)
+    assert time_finding(without_llm) == ""
     assert len(speed_rows(without_llm)[1]) == 2
     assert len(break_even_rows(without_llm)[1]) == 3
     assert len(speed_bars(without_llm).axes[0].patches) == 3
