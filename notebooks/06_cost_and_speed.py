@@ -104,7 +104,7 @@ tokens, shared = example["pair_tokens"]["input"]["middle"], example["shared_toke
 Markdown(
     f"Prices: {example['source']}. Basis: {example['basis']}. Of a pair's {tokens:.0f} tokens "
     f"{shared:.0f} are the instructions, the same each time. A request about many pairs at once would "
-    f"share them, and read down to a {tokens / (tokens - shared):.0f}th of the tokens for each."
+    f"share them, and read no less than 1/{tokens / (tokens - shared):.0f} of the tokens for each."
 )
 
 # %% [markdown]
