@@ -85,7 +85,7 @@ Markdown(speed_finding(here))
 # about this kind:
 
 # %%
-Markdown(f"{machine.name}: **${machine.usd_per_hour:g} an hour** ({machine.source}).")
+Markdown(f"{machine.name}: **{machine.usd_per_hour:g} USD an hour** ({machine.source}).")
 
 # %% [markdown]
 # ## What a pair costs with a language model

@@ -29,7 +29,7 @@ def load_speed(results: Path) -> dict[str, dict[str, Any]]:
 
 def speed_rows(speed: Speed) -> Table:
     """How fast pairs are scored, and what a million of them costs on this machine."""
-    header = ["", "sentences a second", "pairs a second", "cosines a second", "$ a million pairs"]
+    header = ["", "sentences a second", "pairs a second", "cosines a second", "USD a million pairs"]
     usd = speed["encoder_usd_per_million_pairs"]
     rows = [
         [
@@ -50,7 +50,7 @@ def speed_rows(speed: Speed) -> Table:
 
 def price_rows(speed: Speed) -> Table:
     """Tokens and dollars of asking about a pair, by model, cheapest first."""
-    header = ["model", "tokens in", "tokens out", "$ a million pairs", "between"]
+    header = ["model", "tokens in", "tokens out", "USD a million pairs", "between"]
     rows = []
     for model, row in _by_price(speed):
         tokens, usd = row["pair_tokens"], row["usd_per_million_pairs"]
@@ -66,7 +66,7 @@ def break_even_rows(speed: Speed, name: str = "bundled") -> Table:
         speed: A measurement.
         name: `bundled` or `paper`: how many sentences are annotated.
     """
-    header = ["model", "one-off, $", "break-even, pairs", "between", "break-even, sentences"]
+    header = ["model", "one-off, USD", "break-even, pairs", "between", "break-even, sentences"]
     even, once = speed["break_even"][name], speed["one_off"][name]["usd"]
     models = [model for model, _ in _by_price(speed)]
     rows = []
