@@ -96,6 +96,49 @@ def compare(
     _show_comparison(result)
 
 
+@app.command()
+def speed(
+    model: Model = "bundled",
+    output: Output = None,
+    llm: Annotated[
+        Path | None,
+        typer.Option(help="The local LLM's measurement: read if there, else made and kept."),
+    ] = None,
+    machine_usd_per_hour: Annotated[
+        float | None, typer.Option(help="Price of this machine; default: a dated cloud price.")
+    ] = None,
+) -> None:
+    """Measure how fast pairs are scored, and reckon when annotating once becomes cheaper."""
+    import time
+
+    from simgpt.environment import describe_environment
+    from simgpt.evaluate.scored import describe_model
+    from simgpt.files import write_json
+    from simgpt.llm_speed import local_llm
+    from simgpt.savings import load_machine, reckon, training_of
+    from simgpt.speed import measure_speed
+
+    environment, began = describe_environment(), time.monotonic()
+    machine = load_machine(machine_usd_per_hour)
+    described = describe_model(model)
+    training = training_of(described)
+    asked = local_llm(llm)
+    measured = measure_speed(model, progress=True)
+    counted = None if "skipped" in asked else asked
+    result = {
+        "model": described,
+        **measured,
+        "llm_measured": asked,
+        "training": training,
+        **reckon(measured["encoders"], machine=machine, training=training, llm=counted),
+        "environment": environment,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    if output is not None:
+        write_json(output, result)
+    _show_speed(result)
+
+
 def _show_scores(result: dict[str, Any]) -> None:
     """Scores x 100, each with its interval and signature; development sets are told apart."""
     from simgpt.evaluate import TASK_NAMES
@@ -144,6 +187,37 @@ def _show_comparison(result: dict[str, Any]) -> None:
             "",
         )
     Console(width=180).print(table)
+
+
+def _show_speed(result: dict[str, Any]) -> None:
+    """Speeds, prices and break-evens, and what they leave out."""
+    from simgpt.report import break_even_rows, llm_finding, price_rows, speed_rows, time_finding
+
+    console = Console(width=180)
+    once = result["one_off"]
+    for title, (header, rows) in (
+        ("Speed", speed_rows(result)),
+        ("Asking about every pair", price_rows(result)),
+        *(
+            (
+                f"Annotating {once[name]['sentences']:,} sentences once",
+                break_even_rows(result, name),
+            )
+            for name in once
+        ),
+    ):
+        table = Table(*header, box=None)
+        for row in rows:
+            table.add_row(*row)
+        console.print(f"[bold]{title}[/bold]")
+        console.print(table)
+    machine = result["machine"]
+    price = f"${machine['usd_per_hour']:g} an hour"
+    console.print(f"Machine: {machine['name']}, {price} ({machine['source']}).")
+    priced = next(iter(result["llm_priced"].values()))
+    console.print(f"Language models: {priced['source']}; {priced['basis']}.")
+    console.print(llm_finding(result), time_finding(result))
+    console.print("Not counted: " + "; ".join(result["not_counted"]) + ".")
 
 
 def _interval(interval: dict[str, float]) -> str:

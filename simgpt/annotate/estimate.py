@@ -5,10 +5,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from simgpt.annotate.cost import Price, load_prices
 from simgpt.annotate.ledger import Ledger
-from simgpt.annotate.prompting import Prompt, answer_text
+from simgpt.annotate.prompting import PAIR, Prompt, answer_text
 from simgpt.annotate.requests import Setup
 from simgpt.markdown import Row
 from simgpt.triplets import BUNDLED_TRIPLETS, read_triplets
@@ -19,6 +20,8 @@ PILOT = 20  # answers from which their length is known well enough
 # sentences on their own vary more. Used only where nothing better is at hand.
 _BYTES_PER_TOKEN, _FEWEST_BYTES, _MOST_BYTES = 4.4, 3.5, 5.5
 _LENGTH_DOUBT = (0.7, 1.6)  # another model may write shorter or longer answers than the bundle's
+# A score is one token, or three with its decimal: the digit, the point and the digit after it.
+_SCORE_TOKENS = (1, 3)
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,10 @@ def estimate(setups: Sequence[tuple[Setup, int, int]], price: Price, ledger: Led
             outputs += _predicted(sizes, [tokens for _, _, tokens in usage], count, size)
             bases.append(f"{setup.prompt.name}: {len(usage)} answers in the ledger")
             continue
-        counted, how = _input_tokens(setup, count, size)
-        inputs += counted
-        low, high = _LENGTH_DOUBT
-        likely = count * min(_bundled_bytes()[1] / _BYTES_PER_TOKEN, setup.sampling.max_tokens)
-        outputs += Interval(likely * low, likely, likely * high)
-        bases.append(f"{setup.prompt.name}: {how}; answers as long as the bundle's")
+        asked, answered, how = expected_tokens(setup, count, size)
+        inputs += asked
+        outputs += answered
+        bases.append(f"{setup.prompt.name}: {how}")
 
     usd = inputs * (price.input / 1e6) + outputs * (price.output / 1e6)
     return Estimate(
@@ -96,6 +97,43 @@ def estimate(setups: Sequence[tuple[Setup, int, int]], price: Price, ledger: Led
         batch_usd=usd * price.batch_factor,
         basis="; ".join(bases),
     )
+
+
+def expected_tokens(setup: Setup, count: int, size: int) -> tuple[Interval, Interval, str]:
+    """Tokens of `count` requests that nobody has asked yet, and of the answers to them.
+
+    Args:
+        setup: How they are asked. Its model picks the tokeniser, where that is to be had.
+        count: Requests.
+        size: Bytes of what they are about, together.
+
+    Returns:
+        Tokens in, tokens out, and what the figures rest on.
+    """
+    inputs, how = _input_tokens(setup, count, size)
+    if setup.prompt.places == PAIR:
+        low, middle = _SCORE_TOKENS
+        outputs = Interval(low, middle, max(middle, setup.sampling.max_tokens)) * count
+        return inputs, outputs, f"{how}; answers are a number"
+    low_share, high_share = _LENGTH_DOUBT
+    likely = count * min(_bundled_bytes()[1] / _BYTES_PER_TOKEN, setup.sampling.max_tokens)
+    outputs = Interval(likely * low_share, likely, likely * high_share)
+    return inputs, outputs, f"{how}; answers as long as the bundle's"
+
+
+def annotation_tokens(setups: Sequence[Setup]) -> tuple[Interval, Interval, str]:
+    """Tokens in and out for one sentence, as `expected_tokens` gives them.
+
+    Setups are taken in equal parts; the sentence and the answer have the bundle's mean length.
+    """
+    count, size = 1000, round(1000 * _bundled_bytes()[0])
+    inputs = outputs = Interval(0, 0, 0)
+    how = ""
+    for setup in setups:
+        asked, answered, how = expected_tokens(setup, count, size)
+        share = 1 / (count * len(setups))
+        inputs, outputs = inputs + asked * share, outputs + answered * share
+    return inputs, outputs, how
 
 
 def _predicted(sizes: Sequence[int], tokens: Sequence[int], count: int, size: int) -> Interval:
@@ -125,7 +163,8 @@ def _predicted(sizes: Sequence[int], tokens: Sequence[int], count: int, size: in
 
 def _input_tokens(setup: Setup, count: int, size: int) -> tuple[Interval, str]:
     """Tokens of `count` prompts that are about `size` bytes of text together."""
-    fixed = count_tokens(setup.prompt.text, setup.model)
+    own = _own_text(setup.prompt)
+    fixed = count_tokens(own, setup.model)
     if fixed is not None:
         # OpenAI's chat form adds three tokens to each message and three to the whole.
         fixed += 3 * (max(1, len(setup.prompt.turns)) + 1)
@@ -135,9 +174,17 @@ def _input_tokens(setup: Setup, count: int, size: int) -> tuple[Interval, str]:
             Interval(*(count * fixed + tokens for tokens in sentences)),
             "prompt counted with tiktoken",
         )
-    whole = count * len(setup.prompt.text.encode()) + size
+    whole = count * len(own.encode()) + size
     tokens = [whole / per for per in (_MOST_BYTES, _BYTES_PER_TOKEN, _FEWEST_BYTES)]
     return Interval(*tokens), "tokens estimated from bytes"
+
+
+def _own_text(prompt: Prompt) -> str:
+    """A prompt's text without the places for what is asked about."""
+    text = prompt.text
+    for place in prompt.places:
+        text = text.replace(f"{{{place}}}", "")
+    return text
 
 
 @cache
@@ -146,11 +193,23 @@ def count_tokens(text: str, model: str) -> int | None:
 
     tiktoken knows OpenAI's models only, and fetches a tokeniser's table when it is first used.
     """
-    try:
-        import tiktoken
+    import tiktoken
 
-        return len(tiktoken.encoding_for_model(model).encode(text))
-    except Exception:  # an unknown model, no network: tiktoken raises from several libraries
+    try:
+        encoding = _encoding(tiktoken.encoding_name_for_model(model))
+    except KeyError:
+        return None
+    return None if encoding is None else len(encoding.encode(text))
+
+
+@cache
+def _encoding(name: str) -> Any | None:
+    """A tokeniser, which several models share; where it is not to be had, it is tried once only."""
+    import tiktoken
+
+    try:
+        return tiktoken.get_encoding(name)
+    except Exception:  # no network, no place to keep the table: it raises from several libraries
         return None
 
 
@@ -160,7 +219,7 @@ def cost_table(count: int, prompts: Sequence[Prompt]) -> list[Row]:
     Prompts are taken in equal parts. Tokens are reckoned from bytes; sentences and answers have the
     bundle's mean length.
     """
-    fixed = statistics.fmean(len(prompt.text.encode()) for prompt in prompts)
+    fixed = statistics.fmean(len(_own_text(prompt).encode()) for prompt in prompts)
     sentence, answer = _bundled_bytes()
     tokens_in = count * (fixed + sentence) / _BYTES_PER_TOKEN
     tokens_out = count * answer / _BYTES_PER_TOKEN

@@ -90,6 +90,15 @@ def serve_until_interrupted(
             signal.signal(signal.SIGTERM, before)
 
 
+def installed() -> bool:
+    """Are the server and the whole model there?"""
+    try:
+        _model_package()
+    except SimgptError:
+        return False
+    return True
+
+
 def model_file() -> Path:
     """The model's weights as one file, put together from the installed packages on first use.
 

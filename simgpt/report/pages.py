@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simgpt.files import write_text
-from simgpt.report import annotation, figures, tables, training
+from simgpt.report import annotation, figures, savings, tables, training
 from simgpt.report.results import headline, load_measured, load_paper
 
 
@@ -23,6 +23,8 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
         annotation.draw_yields(output, yields),
         training.draw_objectives(output, result, promcse),
     ]
+    if speeds := savings.load_speed(results):
+        drawings += savings.draw_savings(output, next(iter(speeds.values())))
     fragments = {drawing.name: figure_block(drawing) for drawing in drawings}
     fragments["headline-table"] = tables.headline_table(result, paper)
     fragments["seeds-table"] = tables.seeds_table(result)

@@ -9,6 +9,9 @@ from typing import Any
 from simgpt.errors import SimgptError
 from simgpt.files import read_json
 
+# The committed ones, where the package runs from a checkout; notebooks run in any folder.
+RESULTS = Path(__file__).parent.parent.parent / "book" / "results"
+
 DEVELOPMENT_SETS = ("bundled_dev", "stsb_dev", "sickr_dev")
 TASKS = ("sts12", "sts13", "sts14", "sts15", "sts16", "stsb", "sickr")
 
