@@ -99,6 +99,7 @@ def compare(
 @app.command()
 def speed(
     model: Model = "bundled",
+    benchmarks: Benchmarks = "auto",
     output: Output = None,
     llm: Annotated[
         Path | None,
@@ -123,7 +124,7 @@ def speed(
     described = describe_model(model)
     training = training_of(described)
     asked = local_llm(llm)
-    measured = measure_speed(model, progress=True)
+    measured = measure_speed(model, benchmarks=benchmarks, progress=True)
     counted = None if "skipped" in asked else asked
     result = {
         "model": described,
@@ -211,6 +212,8 @@ def _show_speed(result: dict[str, Any]) -> None:
             table.add_row(*row)
         console.print(f"[bold]{title}[/bold]")
         console.print(table)
+    for engine, reason in result["skipped"].items():
+        console.print(f"Left out: {engine}, {reason}.")
     machine = result["machine"]
     price = f"${machine['usd_per_hour']:g} an hour"
     console.print(f"Machine: {machine['name']}, {price} ({machine['source']}).")

@@ -25,7 +25,14 @@ from simgpt.savings import (
 from simgpt.triplets import BUNDLED_TRIPLETS, load_dev_pairs, read_triplets
 
 FAST = {"pairs_per_s": 1000.0, "sentences_per_s": 2000.0, "cosines_per_s": 1e7}
-SLOW = {"pairs_per_s": 100.0, "sentences_per_s": 200.0, "cosines_per_s": 1e6}
+SLOW = {
+    "pairs_per_s": 100.0,
+    "sentences_per_s": 200.0,
+    "cosines_per_s": 1e6,
+    "peak_mib": 900.0,
+    "largest_change": 0.0,
+    "holds": True,
+}
 TRAINING = {"seconds": 360.0, "triplets": 1000}
 LLM = {
     "model": "small",
@@ -205,7 +212,8 @@ def run(*words):
 def stub(monkeypatch):
     """No encoder is measured; the local model is taken for not installed."""
     monkeypatch.setattr(
-        "simgpt.speed.measure_speed", lambda name, **rest: {"encoders": {"plain": SLOW}}
+        "simgpt.speed.measure_speed",
+        lambda name, **rest: {"encoders": {"plain": SLOW}, "skipped": {"other": "not there"}},
     )
     monkeypatch.setattr("simgpt.llm_speed.installed", lambda: False)
 
@@ -214,7 +222,13 @@ def test_the_command_joins_speeds_prices_and_break_evens(stub, tmp_path):
     output = tmp_path / "speed.json"
     done = run("bundled", "--output", output, "--machine-usd-per-hour", 3.6)
     assert done.exit_code == 0, done.output
-    for words in ("gpt-4o-mini", "371,000 sentences once", "Not counted: labour", "$3.6 an hour"):
+    for words in (
+        "gpt-4o-mini",
+        "371,000 sentences once",
+        "Not counted: labour",
+        "$3.6 an hour",
+        "Left out: other",
+    ):
         assert words in done.output
     assert "make local-llm" in done.output
     result = json.loads(output.read_text())

@@ -28,8 +28,12 @@ def load_speed(results: Path) -> dict[str, dict[str, Any]]:
 
 
 def speed_rows(speed: Speed) -> Table:
-    """How fast pairs are scored, and what a million of them costs on this machine."""
+    """How fast pairs are scored, what a million of them costs here, and whether scores hold.
+
+    The change is the largest of a task's Spearman x 100 against the first row's.
+    """
     header = ["", "sentences a second", "pairs a second", "cosines a second", "USD a million pairs"]
+    header += ["peak MiB", "largest change"]
     usd = speed["encoder_usd_per_million_pairs"]
     rows = [
         [
@@ -38,13 +42,16 @@ def speed_rows(speed: Speed) -> Table:
             _number(measured["pairs_per_s"]),
             _number(measured["cosines_per_s"]),
             _number(usd[label]),
+            f"{measured['peak_mib']:,.0f}",
+            f"{measured['largest_change']:.2f}" + ("" if measured["holds"] else ", too much"),
         ]
         for label, measured in speed["encoders"].items()
     ]
     if llm := _measured(speed):
         per_s = _number(llm["scoring"]["pairs_per_s"])
         local_usd = _number(speed["local_usd_per_million_pairs"])
-        rows.append([f"{llm['model']}, asked about each pair", "", per_s, "", local_usd])
+        asked = f"{llm['model']}, asked about each pair"
+        rows.append([asked, "", per_s, "", local_usd, "", ""])
     return header, rows
 
 
