@@ -286,20 +286,38 @@ def test_a_run_from_before_some_settings_matches_the_same_command_today(tmp_path
     assert rerun(tmp_path, result(of=old), result(of=new)).verdict is Verdict.UNCHECKED
 
 
+def test_the_first_configs_scored_in_shares_of_an_epoch_which_is_told_in_steps(tmp_path):
+    old = model(seed=1)
+    old["config"] |= {"evals_per_epoch": 4}
+    del old["config"]["eval_steps"]
+    old["training"]["triplets"]["count"] = 6000  # 94 steps of 64
+    assert "--set eval_steps=24 " in rerun(tmp_path, result(of=old), result()).reason
+
+
+def test_the_same_settings_on_other_triplets_are_no_rerun(tmp_path):
+    other = model(seed=1)
+    other["training"]["triplets"]["sha256"] = "0" * 64
+    finding = rerun(tmp_path, result(of=model(seed=1)), result(of=other))
+    assert finding.verdict is Verdict.UNCHECKED
+
+
+SETTINGS = {"learning_rate": 3e-5, "temperature": 0.1}
+
+
 @pytest.mark.parametrize(
     "other",
     [
-        result(of=model(seed=2)),
-        result(of=model(seed=1, learning_rate=1e-4)),
-        result(of=model(seed=1), suite="mteb"),
-        result(of=model(seed=1), aggregation="wmean"),
-        result(of=model(seed=1, pooling="cls")),
+        result(of=model(seed=2, **SETTINGS)),
+        result(of=model(seed=1, **SETTINGS | {"temperature": 0.05})),
+        result(of=model(seed=1, **SETTINGS), suite="mteb"),
+        result(of=model(seed=1, **SETTINGS), aggregation="wmean"),
+        result(of=model(seed=1, pooling="cls", **SETTINGS)),
         result(),
     ],
 )
 def test_what_is_no_rerun_is_not_taken_for_one_and_the_command_is_told(tmp_path, other):
-    stored = result(of=model(seed=1, learning_rate=3e-5, temperature=0.1))
-    stored["model"]["config"]["learning_rate"] = 3e-5
+    stored = result(of=model(seed=1, **SETTINGS))
+    assert rerun(tmp_path, stored, stored).verdict is Verdict.OK
     finding = rerun(tmp_path, stored, other)
     assert finding.verdict is Verdict.UNCHECKED
     assert (

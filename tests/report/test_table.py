@@ -238,7 +238,7 @@ def test_what_is_no_sound_result_is_named(tmp_path):
         path.unlink()
     write(folder, other={"seconds": 3})
     assert len(build_table([folder]).rows) == 1
-    with pytest.raises(SimgptError, match=r"other\.json: no result"):
+    with pytest.raises(SimgptError, match=r"other\.json: no result; those are"):
         build_table([folder / "other.json"])
     with pytest.raises(SimgptError, match="no results here"):
         build_table([write(tmp_path / "empty")])
