@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from simgpt import cli_annotate, cli_evaluate
+from simgpt import cli_annotate, cli_evaluate, cli_report
 from simgpt.config import ConfigError, RunConfig, profile_names
 from simgpt.errors import SimgptError
 from simgpt.released import RELEASES, import_release
@@ -28,6 +28,7 @@ triplets_app = typer.Typer(help="The annotated triplets.", no_args_is_help=True)
 app.add_typer(triplets_app, name="triplets")
 app.add_typer(cli_annotate.app, name="annotate")
 app.add_typer(cli_evaluate.app, name="evaluate")
+app.add_typer(cli_report.app, name="report")
 
 Profile = Annotated[str, typer.Option(help=f"One of: {', '.join(profile_names())}.")]
 Settings = Annotated[

@@ -1,7 +1,7 @@
 """The results store: `book/results/`, the paper's numbers and ours."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ RESULTS = Path(__file__).parent.parent.parent / "book" / "results"
 
 DEVELOPMENT_SETS = ("bundled_dev", "stsb_dev", "sickr_dev")
 TASKS = ("sts12", "sts13", "sts14", "sts15", "sts16", "stsb", "sickr")
+RUN_SCORES = "scores.json"
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,33 @@ class Published:
 class Measured:
     """One of our evaluations, as `simgpt evaluate --output` wrote it."""
 
-    name: str
+    path: Path
     content: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The file's name; for a run's own `scores.json`, the run's."""
+        return self.path.resolve().parent.name if self.path.name == RUN_SCORES else self.path.stem
+
+    @property
+    def seven(self) -> list[dict[str, Any]]:
+        """What is known of each of the seven tasks, in their order."""
+        return [self.content["tasks"][name] for name in task_names(suite_of(self.content))]
 
     @property
     def scores(self) -> list[float]:
         """Spearman x 100 on the seven tasks."""
-        return [100 * self.content["tasks"][task]["spearman"] for task in TASKS]
+        return [100 * task["spearman"] for task in self.seven]
 
     @property
     def average(self) -> float:
         """Average of the seven, each first rounded to two decimals."""
         return float(self.content["average"])
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What tells its model from all others."""
+        return identity(self.content["model"])
 
     @property
     def config(self) -> dict[str, Any] | None:
@@ -95,7 +111,7 @@ def load_measured(folder: Path) -> list[Measured]:
     Raises:
         SimgptError: the folder holds none, or one lacks a task.
     """
-    measured = [Measured(path.stem, read_json(path)) for path in sorted(folder.glob("*.json"))]
+    measured = [Measured(path, read_json(path)) for path in sorted(folder.glob("*.json"))]
     if not measured:
         raise SimgptError(f"{folder}: holds no results")
     for result in measured:
@@ -113,6 +129,27 @@ def headline(results: Path) -> Headline:
     if len(untouched) != 1 or len(trained) < 2:
         raise SimgptError(f"{results / 'headline'}: needs one untouched and two trained results")
     return Headline(untouched[0], trained)
+
+
+def suite_of(content: Mapping[str, Any]) -> str:
+    """The suite of a result or a comparison; the first ones, which do not say, are SentEval's."""
+    return str(content.get("suite", "senteval"))
+
+
+def task_names(suite: str) -> list[str]:
+    """What the seven tasks are called in a suite's results, as in `mteb_sts12`."""
+    return [task if suite == "senteval" else f"{suite}_{task}" for task in TASKS]
+
+
+def protocol_of(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Each task's signature without this package's version, which two results may differ in."""
+    return {name: score["signature"].rpartition("|v")[0] for name, score in scores.items()}
+
+
+def identity(model: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What tells a result's model from all others: its weights, or its name, and its pooling."""
+    weights = model.get("weights_sha256") or model.get("name", "")
+    return weights, model.get("revision") or "", model.get("pooling", "auto")
 
 
 def differing_settings(runs: Sequence[Measured]) -> list[str]:

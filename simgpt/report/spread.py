@@ -1,0 +1,43 @@
+"""What training again with other seeds gives."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import t as student_t
+
+from simgpt.errors import SimgptError
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A score over runs that differ in their seed.
+
+    Attributes:
+        mean: Of the runs.
+        deviation: Standard deviation of single runs (divisor n - 1).
+        low: Lower end of the mean's interval, by Student's t.
+        high: Upper end.
+        runs: How many.
+    """
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
+    runs: int
+
+
+def seed_spread(values: Sequence[float]) -> Spread:
+    """Mean, deviation and interval of the mean of one score over several seeds.
+
+    Raises:
+        SimgptError: there are fewer than two values.
+    """
+    if len(values) < 2:
+        raise SimgptError(f"{len(values)} run(s) have no spread; give the scores of two or more")
+    runs, mean, deviation = len(values), statistics.mean(values), statistics.stdev(values)
+    half = float(student_t.ppf((1 + LEVEL) / 2, runs - 1)) * deviation / runs**0.5
+    return Spread(mean, deviation, mean - half, mean + half, runs)
