@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from simgpt.config import Aggregation
+from simgpt.config import Aggregation, ScoringPrecision
 from simgpt.errors import SimgptError
 from simgpt.evaluate import Task, score_model, score_task
 from simgpt.evaluate.benchmarks import bundled_dev_task, find_tasks
@@ -183,9 +183,10 @@ def _scores(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _signatures(content: Mapping[str, Any], at_hand: _AtHand) -> Finding:
     aggregation = Aggregation(content.get("aggregation", "all"))
+    precision = ScoringPrecision(content["model"].get("precision", "fp32"))
     scores, problems = _scores(content), []
     for name in scores.keys() & at_hand.tasks.keys():
-        given = signature(at_hand.tasks[name], aggregation)
+        given = signature(at_hand.tasks[name], aggregation=aggregation, precision=precision)
         if not same_protocol(scores[name]["signature"], given):
             problems.append(f"{scores[name]['signature']} is {given} at hand")
     return _unless_all(scores, at_hand) if not problems else _fail_or_ok(sorted(problems))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simgpt.files import write_text
-from simgpt.report import annotation, figures, savings, tables, training
+from simgpt.report import annotation, figures, savings, scoring, tables, training
 from simgpt.report.results import headline, load_measured, load_paper
 
 
@@ -15,6 +15,7 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     yields, scale = annotation.load_yields(results), annotation.load_scale(results)
     promcse = load_measured(results / "promcse")
     costs = training.load_training_benchmarks(results)
+    timed = scoring.load_scoring(results)
     drawings = [
         figures.draw_idea(output),
         figures.draw_headline(output, result, paper),
@@ -22,6 +23,7 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
         figures.draw_selection(output, tuning),
         annotation.draw_yields(output, yields),
         training.draw_objectives(output, result, promcse),
+        scoring.draw_scoring(output, timed),
     ]
     if speeds := savings.load_speed(results):
         drawings += savings.draw_savings(output, next(iter(speeds.values())))
@@ -32,6 +34,7 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     fragments["yields-table"] = annotation.yields_table(yields)
     fragments["scale-table"] = annotation.scale_table(scale)
     fragments["objectives-table"] = training.objectives_table(result, promcse)
+    fragments["scoring-table"] = scoring.scoring_table(timed)
     fragments["estimate-table"] = training.estimate_table(costs["train_estimate"])
     for name, text in fragments.items():
         _write_if_changed(output / f"{name}.txt", text, write_text)
@@ -40,6 +43,7 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
         tables.facts(result)
         | annotation.annotation_facts(yields, scale, reading)
         | training.training_facts(result, promcse, costs)
+        | scoring.scoring_facts(timed)
     )
 
 

@@ -89,6 +89,18 @@ MEMORY = {  # in the order in which JSON's keys are sorted
         "5000": {"anonymous_mib": 401.2, "file_mb": 1.2},
     }
 }
+SCORING = {
+    "median_s": {"ours": 40.0, "per_task": 64.0, "senteval": 100.0, "bf16": 20.0, "onnx": 32.0},
+    "ratio": {"ours": 1.0, "per_task": 1.6, "senteval": 2.5, "bf16": 0.5, "onnx": 0.8},
+    "largest_change": dict.fromkeys(("ours", "per_task", "senteval", "onnx"), 0) | {"bf16": 0.0123},
+    "peak_mib": dict.fromkeys(("ours", "per_task", "senteval", "bf16", "onnx"), 812.3),
+    "sentences": {"all": {"sentences": 37_700}, "different": {"sentences": 26_083}},
+    "multiply_flop_per_s": 131.4e9,
+    "fraction_of_peak": 0.714,
+    "layers": {"ratio": 1.96},
+    "threads": 2,
+    "seconds": {"ours": [39.0, 40.0, 41.0]},
+}
 ESTIMATE = {
     "cases": {
         "small": {
@@ -118,6 +130,7 @@ def results(tmp_path):
         "benchmarks/train_throughput": THROUGHPUT,
         "benchmarks/train_memory": MEMORY,
         "benchmarks/train_estimate": ESTIMATE,
+        "benchmarks/evaluate_throughput": SCORING,
         "teacher/reading": {"read": {"captions": 7}, "usable": {"captions": 2}},
     }
     for name, content in files.items():
@@ -175,7 +188,13 @@ def test_facts_tables_and_figures_are_written_for_the_book(results, tmp_path):
         "95",
     )
     assert (facts["memory_few"], facts["memory_many"]) == ("5,000", "371,000")
-    for name in ("idea", "headline", "gains", "selection", "yields", "objectives"):
+    assert (
+        "| SentEval's loop | 100.0 | 2.50 | 0.0000 | 812 |"
+        in (output / "scoring-table.txt").read_text()
+    )
+    assert (facts["scoring_bf16"], facts["scoring_bf16_change"]) == ("2.00", "0.012")
+    assert (facts["scoring_fraction"], facts["scoring_peak"]) == ("71 %", "131")
+    for name in ("idea", "headline", "gains", "selection", "yields", "objectives", "scoring"):
         block = (output / f"{name}.txt").read_text()
         for mode in ("light", "dark"):
             assert f"generated/{name}-{mode}.svg" in block
