@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import sem, spearmanr, t
 
 from simgpt.errors import SimgptError
 from simgpt.evaluate.uncertainty import (
@@ -12,6 +12,7 @@ from simgpt.evaluate.uncertainty import (
     compare,
     holm,
     interval,
+    seed_spread,
 )
 
 SIZES = (7, 1, 12)
@@ -131,3 +132,19 @@ def test_holms_correction_by_hand():
 def test_subsets_that_do_not_make_up_the_pairs_are_refused():
     with pytest.raises(SimgptError, match=r"subsets of \[3\] pairs do not make up 4 pairs"):
         bootstrap_spearman([[1, 2, 3, 4]], [1, 2, 3, 4], [3])
+
+
+def test_the_spread_over_seeds_is_students():
+    values = [74.1, 75.0, 74.4, 74.9]
+    found = seed_spread(values)
+    assert found.runs == 4
+    assert found.mean == pytest.approx(74.6)
+    assert found.deviation == pytest.approx((0.54 / 3) ** 0.5)
+    low, high = t.interval(0.95, 3, loc=74.6, scale=sem(values))
+    assert (found.interval.low, found.interval.high) == pytest.approx((low, high))
+    assert found.interval.level == 0.95
+
+
+def test_one_seed_has_no_spread():
+    with pytest.raises(SimgptError, match="two or more"):
+        seed_spread([74.1])
