@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr
+from typer.testing import CliRunner
 
+from simgpt.cli import app
 from simgpt.encoder import load_encoder
 from simgpt.errors import SimgptError
 from simgpt.evaluate import Scored, Subset, Task, evaluate_model, uncertainty
@@ -14,7 +16,14 @@ from simgpt.evaluate.calibration import calibrate, fit_isotonic, recalibrate, un
 from simgpt.evaluate.diagnostics import diagnose_model
 from simgpt.evaluate.encoding import encode
 from simgpt.evaluate.geometry import geometry, uniformity
-from simgpt.evaluate.ranks import agreement, pair_text, rank_shares, worst_errors, worst_of_all
+from simgpt.evaluate.ranks import (
+    Place,
+    agreement,
+    pair_text,
+    rank_shares,
+    worst_errors,
+    worst_of_all,
+)
 from simgpt.evaluate.scores import task_cosines
 from simgpt.evaluate.slices import (
     equal_bins,
@@ -301,3 +310,27 @@ def test_the_seven_are_calibrated_on_development_pairs_and_stsb_stands_for_all(
     assert found["geometry"]["stands_for_all"] == "stsb"
     assert len(found["calibration"]["tasks"]) == len(found["subsets"]) == 7
     assert len(found["subsets"]["sts14"]) == 6
+
+
+def test_the_command_shows_texts_and_writes_data_and_figures(model, kept, tmp_path):
+    output = tmp_path / "diagnosis"
+    words = ["evaluate", "diagnose", model, "--against", kept, "--benchmarks", "bundled"]
+    done = CliRunner().invoke(app, [*map(str, words), "--errors", "2", "--output", str(output)])
+    assert done.exit_code == 0, done.output
+    content = json.loads((output / "diagnostics.json").read_text())
+    figures = {f"{name}-{mode}.svg" for name in content["figures"] for mode in ("light", "dark")}
+    assert {path.name for path in output.iterdir()} == {"diagnostics.json", *figures}
+    task = bundled_dev_task()
+    (first, second) = content["errors"]["overall"]
+    for error in (first, second):
+        place = Place(error["task"], error["subset"], error["pair"])
+        assert all(text in done.output for text in pair_text(task, place))
+    assert not set(texts_in(content)) & {*task.left, *task.right}
+    assert "ordered alike" in done.output
+
+
+def test_the_command_refuses_a_file_for_its_folder(model):
+    words = ["evaluate", "diagnose", model, "--benchmarks", "bundled", "--output", "some.json"]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, SimgptError)
+    assert "it must be a folder" in str(done.exception)
