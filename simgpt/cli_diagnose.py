@@ -115,7 +115,7 @@ def _show_agreement(agreement: Mapping[str, Any]) -> None:
 
 
 def _show_errors(errors: Mapping[str, Any], tasks: Sequence["Task"]) -> None:
-    from simgpt.evaluate.ranks import Place, pair_text
+    from simgpt.evaluate.ranks import pair_text
 
     _console().print("[bold]Worst errors[/bold]; those with a * are the worst of all")
     for task in tasks:
@@ -126,7 +126,7 @@ def _show_errors(errors: Mapping[str, Any], tasks: Sequence["Task"]) -> None:
                 f"above {100 * error['gold_rank']:.0f} % of the task's pairs; cosine "
                 f"{error['cosine']:.3f}, above {100 * error['cosine_rank']:.0f} %"
             )
-            left, right = pair_text(task, Place(task.name, error["subset"], error["pair"]))
+            left, right = pair_text(task, error["subset"], error["pair"])
             _console().print(f"  {escape(left)}\n  {escape(right)}", highlight=False)
 
 

@@ -101,10 +101,10 @@ def worst_of_all(errors: Mapping[str, Sequence[PairError]], *, count: int) -> li
     return sorted(every, key=lambda e: -abs(e.cosine_rank - e.gold_rank))[:count]
 
 
-def pair_text(task: Task, place: Place) -> tuple[str, str]:
+def pair_text(task: Task, subset: str, pair: int) -> tuple[str, str]:
     """The two sentences of a pair. Those of a benchmark are for reading, not for a file."""
-    subset = next(subset for subset in task.subsets if subset.name == place.subset)
-    return subset.left[place.pair - 1], subset.right[place.pair - 1]
+    held = next(one for one in task.subsets if one.name == subset)
+    return held.left[pair - 1], held.right[pair - 1]
 
 
 def agreement(task: Task, first: Cosines, second: Cosines, *, count: int) -> Agreement:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,7 +25,7 @@ def subset_plot(subsets: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     figure = Figure(figsize=(8, 1.2 + 0.27 * len(rows)))
     axes = figure.add_subplot()
     for height, (_, row, number) in enumerate(rows):
-        _with_interval(axes, row, height, f"C{number % 4}", _MARKS[number % 4], across=True)
+        _with_interval(axes, row, height, _colour(number), _MARKS[number % 4], across=True)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=9)
     axes.invert_yaxis()
     axes.set_xlabel("Spearman x 100, with 95 % interval")
@@ -44,7 +45,7 @@ def bin_plot(bins: Mapping[str, Sequence[Mapping[str, Any]]], *, value: str) -> 
     for number, (label, rows) in enumerate(bins.items()):
         shown = [(place, row) for place, row in enumerate(rows) if row["spearman"] is not None]
         places = [place + 0.12 * (number - (len(bins) - 1) / 2) for place, _ in shown]
-        colour = f"C{number % 4}"
+        colour = _colour(number)
         axes.plot(places, [100 * row["spearman"] for _, row in shown], color=colour, alpha=0.5)
         for place, (_, row) in zip(places, shown, strict=True):
             _with_interval(axes, row, place, colour, _MARKS[number % 4])
@@ -64,11 +65,11 @@ def baseline_plot(baseline: Mapping[str, Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(7, 1.4 + 0.32 * len(baseline)))
     axes = figure.add_subplot()
     for height, row in enumerate(baseline.values()):
-        axes.plot(100 * row["model"], height, "D", color="C1")
+        axes.plot(100 * row["model"], height, "D", color=_colour(1))
         if row["spearman"] is not None:
-            _with_interval(axes, row, height, "C0", "o", across=True)
-    axes.plot([], [], "o", color="C0", label="word overlap")
-    axes.plot([], [], "D", color="C1", label="model")
+            _with_interval(axes, row, height, _colour(0), "o", across=True)
+    axes.plot([], [], "o", color=_colour(0), label="word overlap")
+    axes.plot([], [], "D", color=_colour(1), label="model")
     axes.set_yticks(range(len(baseline)), [task_label(name) for name in baseline])
     axes.set_ylim(len(baseline) - 0.5, -0.5)
     axes.set_xlabel("Spearman x 100")
@@ -83,11 +84,11 @@ def error_plot(errors: Sequence[Mapping[str, Any]]) -> Figure:
     axes = figure.add_subplot()
     for height, row in enumerate(errors):
         ranks = [100 * row["gold_rank"], 100 * row["cosine_rank"]]
-        axes.plot(ranks, [height, height], color="C3", alpha=0.6)
-        axes.plot(ranks[0], height, "o", color="C0")
-        axes.plot(ranks[1], height, "D", color="C1")
-    axes.plot([], [], "o", color="C0", label="raters")
-    axes.plot([], [], "D", color="C1", label="cosine")
+        axes.plot(ranks, [height, height], color=_colour(3), alpha=0.6)
+        axes.plot(ranks[0], height, "o", color=_colour(0))
+        axes.plot(ranks[1], height, "D", color=_colour(1))
+    axes.plot([], [], "o", color=_colour(0), label="raters")
+    axes.plot([], [], "D", color=_colour(1), label="cosine")
     axes.set_yticks(range(len(errors)), [_pair(row) for row in errors], fontsize=9)
     axes.invert_yaxis()
     axes.set(xlim=(0, 100), xlabel="pairs of the task that rank lower (%)")
@@ -133,21 +134,28 @@ def calibration_plot(calibration: Mapping[str, Any]) -> Figure:
     for axes, (kind, title) in zip(panels, titles.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
         for row in calibration["tasks"].values():
-            _curve(axes, row[kind], color="C0", linewidth=0.8, alpha=0.6)
+            _curve(axes, row[kind], color=_colour(0), linewidth=0.8, alpha=0.6)
         overall = calibration["overall"][kind]
-        _curve(axes, overall, color="C1", marker="D", linewidth=2)
+        _curve(axes, overall, color=_colour(1), marker="D", linewidth=2)
         axes.set_title(f"{title}: error {overall['error']:.3f}", fontsize=11)
         axes.set_xlabel("prediction")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("gold score, 0 to 1")
-    panels[0].plot([], [], color="C0", linewidth=0.8, label="a task")
-    panels[0].plot([], [], "D-", color="C1", label="all pairs")
+    panels[0].plot([], [], color=_colour(0), linewidth=0.8, label="a task")
+    panels[0].plot([], [], "D-", color=_colour(1), label="all pairs")
     panels[0].legend(fontsize=9)
     return figure
 
 
-def agreement_plot(agreement: Mapping[str, Any]) -> Figure:
-    """Rank correlation of two models' cosines, and which is closer to the raters, by task."""
+def agreement_plot(
+    agreement: Mapping[str, Any], *, names: tuple[str, str] = ("first", "second")
+) -> Figure:
+    """Rank correlation of two models' cosines, and which is closer to the raters, by task.
+
+    Args:
+        agreement: Of a diagnosis.
+        names: Of the two models.
+    """
     tasks = agreement["tasks"]
     figure = Figure(figsize=(8, 1.6 + 0.32 * len(tasks)))
     left, right = figure.subplots(1, 2, sharey=True)
@@ -157,21 +165,27 @@ def agreement_plot(agreement: Mapping[str, Any]) -> Figure:
     left.set_xlabel("agreement of the two models")
     left.set_yticks(heights, [task_label(name) for name in tasks])
     left.set_ylim(len(tasks) - 0.5, -0.5)
+    left.locator_params(axis="x", nbins=5)
     left.grid(axis="x", alpha=0.3)
-    closer = {side: [row[side] for row in tasks.values()] for side in _CLOSER}
     begins = np.zeros(len(tasks))
-    for (side, label), hatch in zip(_CLOSER.items(), ("", "///"), strict=True):
+    for side, name, hatch in zip(
+        ("first_closer", "second_closer"), names, ("", "///"), strict=True
+    ):
+        counts = [row[side] for row in tasks.values()]
         right.barh(
-            heights, closer[side], left=begins, label=label, height=0.6, hatch=hatch, edgecolor="w"
+            heights,
+            counts,
+            left=begins,
+            label=f"{name} is closer",
+            height=0.6,
+            hatch=hatch,
+            edgecolor="white",
         )
-        begins += closer[side]
-    right.set_xlabel("pairs")
+        begins += counts
+    right.set_xlabel("pairs, by the model that is closer to the raters")
     for axes in (left, right):
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=9)
     return figure
-
-
-_CLOSER = {"first_closer": "first is closer to raters", "second_closer": "second"}
 
 
 def error_table(errors: Iterable[Mapping[str, Any]], texts: Iterable[tuple[str, str]]) -> str:
@@ -239,6 +253,12 @@ def _with_interval(
 def _curve(axes: Axes, calibration: Mapping[str, Any], **style: Any) -> None:
     bins = calibration["bins"]
     axes.plot([row["predicted"] for row in bins], [row["gold"] for row in bins], **style)
+
+
+def _colour(number: int) -> str:
+    """Of the style in force now: "C0" would be looked up when a page shows the figure, too late."""
+    cycle: list[str] = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
+    return cycle[number % len(cycle)]
 
 
 def task_label(task: str) -> str:

@@ -17,7 +17,6 @@ from simgpt.evaluate.diagnostics import diagnose_model
 from simgpt.evaluate.encoding import encode
 from simgpt.evaluate.geometry import geometry, uniformity
 from simgpt.evaluate.ranks import (
-    Place,
     agreement,
     pair_text,
     rank_shares,
@@ -113,7 +112,7 @@ def test_the_worst_error_is_the_planted_one():
     worst, *others = worst_errors(task, cosines, count=3)
     assert (worst.task, worst.subset, worst.pair) == ("toy", "b", 6)
     assert (worst.gold_rank, worst.cosine_rank) == (30.5 / 40, 0.5 / 40)
-    assert pair_text(task, worst) == ("left 30", "right 30")
+    assert pair_text(task, worst.subset, worst.pair) == ("left 30", "right 30")
     assert all(abs(other.cosine_rank - other.gold_rank) <= 1 / 40 + 1e-12 for other in others)
     mild = worst_errors(toy_task([1, 2, 3], "mild"), np.array([1, 3, 2], np.float32), count=2)
     assert worst_of_all({"mild": mild, "toy": [worst]}, count=2) == [worst, mild[0]]
@@ -323,8 +322,8 @@ def test_the_command_shows_texts_and_writes_data_and_figures(model, kept, tmp_pa
     task = bundled_dev_task()
     (first, second) = content["errors"]["overall"]
     for error in (first, second):
-        place = Place(error["task"], error["subset"], error["pair"])
-        assert all(text in done.output for text in pair_text(task, place))
+        texts = pair_text(task, error["subset"], error["pair"])
+        assert all(text in done.output for text in texts)
     assert not set(texts_in(content)) & {*task.left, *task.right}
     assert "ordered alike" in done.output
 

@@ -4,6 +4,7 @@ import pytest
 
 from simgpt.report.diagnostic_plots import (
     aggregation_table,
+    baseline_plot,
     bin_plot,
     bin_range,
     calibration_plot,
@@ -12,6 +13,7 @@ from simgpt.report.diagnostic_plots import (
     subset_plot,
 )
 from simgpt.report.diagnostics import draw_diagnostics
+from simgpt.report.figures import figure_style
 
 INTERVAL = {"low": 0.5, "high": 0.7, "level": 0.95}
 SCORE = {"spearman": 0.6, "interval": INTERVAL}
@@ -146,3 +148,10 @@ def test_the_three_aggregations_stand_side_by_side():
     lines = aggregation_table({"tasks": {"sts14": score}, "development": {}}).splitlines()
     assert lines[0] == "| task | subsets | all | mean | wmean |"
     assert lines[2] == "| STS14 | 2 | 70.00 | 75.00 | - |"
+
+
+def test_a_figure_keeps_the_styles_colours_when_it_is_shown_later(diagnosis):
+    with figure_style("dark") as colours:
+        (axes,) = baseline_plot(diagnosis["overlap"]["baseline"]).axes
+    shown = {line.get_color() for line in axes.lines}
+    assert shown == {colours.blue, colours.orange}
