@@ -193,7 +193,7 @@ figure
 # pairs; on the diagonal, mean cosine and mean gold score (from 0 to 1) are equal. The *expected
 # calibration error* is the mean distance from it. On the right, isotonic regression has bent the cosines
 # to gold scores, fitted on development pairs only; without benchmarks, on one half of them and tested
-# on the other. It keeps the order, ties apart, so the Spearman hardly moves.
+# on the other. What is fitted can only rise: it corrects the scale and, ties apart, leaves the order.
 
 # %% mystnb={"image": {"alt": "Two panels of mean gold score against mean prediction with the diagonal: the trained encoder's cosine on the left, the same after isotonic regression on the right."}}
 from simgpt.report import calibration_plot
