@@ -48,7 +48,8 @@ cfg = RunConfig.from_notebook(globals())
 #
 # ## The untouched encoder and the trained one
 #
-# If the run of the last chapter is there, it is used; otherwise it is trained now.
+# If the run of the last chapter is there, it is used; otherwise it is trained now. Each result is kept
+# with the cosines of all pairs beside it; whatever follows starts from these, and encodes nothing again.
 
 # %%
 from pathlib import Path
@@ -57,9 +58,11 @@ from simgpt.evaluate import evaluate_or_fall_back
 from simgpt.train import train
 
 run = train(cfg, Path("runs") / cfg.run_name)
+models = {"untouched": cfg.backbone, "trained": str(run)}
+kept = {label: Path("runs") / f"{cfg.run_name}-{label}.json" for label in models}
 results = {
-    "untouched": evaluate_or_fall_back(cfg.backbone, benchmarks=cfg.benchmarks),
-    "trained": evaluate_or_fall_back(str(run), benchmarks=cfg.benchmarks),
+    label: evaluate_or_fall_back(name, benchmarks=cfg.benchmarks, output=kept[label])
+    for label, name in models.items()
 }
 
 # %%
@@ -96,13 +99,16 @@ Markdown(interval_table(results))
 from simgpt.evaluate import compare_models
 from simgpt.report import comparison_table
 
-compared = compare_models(
-    str(run), cfg.backbone, benchmarks=cfg.benchmarks if results["trained"]["tasks"] else "bundled"
-)
+benchmarks = cfg.benchmarks if results["trained"]["tasks"] else "bundled"
+compared = compare_models(str(kept["trained"]), str(kept["untouched"]), benchmarks=benchmarks)
 Markdown(comparison_table(compared))
 
 # %% [markdown]
 # The same from the command line: `simgpt evaluate compare runs/demo bundled`.
+#
+# Pairs are one source of chance; the seed of training is another, which no bootstrap over pairs sees.
+# Only runs with several seeds show it: `simgpt report table RESULTS --seeds` gives the mean of their
+# scores, the deviation of single runs, and an interval of the mean by Student's t.
 #
 # ## Subset by subset
 #
@@ -118,6 +124,132 @@ with figure_style():
 figure
 
 # %% [markdown]
+# ## Three ways to one score
+#
+# Papers differ in how they make one score of a task's subsets. `all` ranks the pooled pairs, as the
+# paper does and all tables here; `mean` averages the subsets' own scores, `wmean` weights them by their
+# pairs. The model is the same, the numbers are not, so the signature says which it is.
+
+# %%
+from simgpt.report import aggregation_table
+
+Markdown(aggregation_table(results["trained"]))
+
+# %% [markdown]
+# ## Behind the score
+#
+# One number hides where a model is good and where it is not. A *diagnosis* looks at the same cosines
+# from several sides.
+
+# %%
+from simgpt.evaluate import diagnose_model
+
+diagnosed = {
+    "untouched": diagnose_model(str(kept["untouched"]), benchmarks=benchmarks),
+    "trained": diagnose_model(
+        str(kept["trained"]), against=str(kept["untouched"]), benchmarks=benchmarks
+    ),
+}
+
+# %% [markdown]
+# **Length.** Pairs are put into bins of about equal size by the words of their longer sentence. Within
+# a bin each task is ranked by itself, and the tasks' scores are averaged by their pairs: raters of
+# different tasks used the scale differently, and ranking them together would measure which task a pair
+# is from. Compare the two models within a bin; two bins differ in how far apart their gold scores lie,
+# too, and the closer these are, the lower every model's score.
+
+# %% mystnb={"image": {"alt": "Spearman by words of the longer sentence, a mark with its interval for each bin: one line for the untouched and one for the trained encoder."}}
+from simgpt.report import bin_plot
+
+lengths = {label: found["length"]["bins"] for label, found in diagnosed.items()}
+with figure_style():
+    figure = bin_plot(lengths, value="words of the longer sentence")
+figure
+
+# %% [markdown]
+# **Word overlap**: words that both sentences have, over words that either has. Where many words are
+# shared, the few others decide, and an encoder has to notice them.
+
+# %% mystnb={"image": {"alt": "Spearman by word overlap, a mark with its interval for each bin: one line for the untouched and one for the trained encoder."}}
+overlaps = {label: found["overlap"]["bins"] for label, found in diagnosed.items()}
+with figure_style():
+    figure = bin_plot(overlaps, value="word overlap (0 to 1)")
+figure
+
+# %% [markdown]
+# Overlap by itself is a score, too: counting shared words costs nothing and understands nothing. What
+# an encoder is worth is the distance between the two marks.
+
+# %% mystnb={"image": {"alt": "Dot plot by task of two Spearmans: that of word overlap by itself, with its interval, and that of the trained encoder."}}
+from simgpt.report import baseline_plot
+
+with figure_style():
+    figure = baseline_plot(diagnosed["trained"]["overlap"]["baseline"])
+figure
+
+# %% [markdown]
+# **Calibration.** Spearman asks for the right order only. Who sets a threshold or shows the cosine to
+# people needs more: does a cosine of 0.8 mean what raters mean by 0.8? Each mark is a tenth of the
+# pairs; on the diagonal, mean cosine and mean gold score (from 0 to 1) are equal. The *expected
+# calibration error* is the mean distance from it. On the right, isotonic regression has bent the cosines
+# to gold scores, fitted on development pairs only; without benchmarks, on one half of them and tested
+# on the other. What is fitted can only rise: it corrects the scale and, ties apart, leaves the order.
+
+# %% mystnb={"image": {"alt": "Two panels of mean gold score against mean prediction with the diagonal: the trained encoder's cosine on the left, the same after isotonic regression on the right."}}
+from simgpt.report import calibration_plot
+
+with figure_style():
+    figure = calibration_plot(diagnosed["trained"]["calibration"])
+figure
+
+# %% [markdown]
+# **Worst errors.** The pairs that trained encoder and raters rank most differently, among the bundled
+# development pairs, whose texts are free to print. A rank is the share of pairs below.
+
+# %%
+from simgpt.evaluate.benchmarks import bundled_dev_task
+from simgpt.evaluate.ranks import pair_text
+from simgpt.report import error_table
+
+on_development = {
+    label: diagnose_model(name, benchmarks="bundled") for label, name in models.items()
+}
+errors = on_development["trained"]["errors"]["overall"]
+texts = [pair_text(bundled_dev_task(), error["subset"], error["pair"]) for error in errors]
+Markdown(error_table(errors, texts))
+
+# %% [markdown]
+# **Alignment and uniformity** {cite}`wang-isola-2020-understanding` look at the vectors $f(x)$ of length
+# one themselves. Pairs that mean the same (gold above 4, as in SimCSE) should lie close together, and
+# all sentences together should spread over the sphere:
+#
+# $$ \ell_{\text{align}} = \mathop{\mathbb{E}}_{(x, y)} \lVert f(x) - f(y) \rVert^2, \qquad
+# \ell_{\text{uniform}} = \log \mathop{\mathbb{E}}_{x \ne y} e^{-2 \lVert f(x) - f(y) \rVert^2}. $$
+#
+# Both are better when lower, and each is easy without the other: one point for all sentences aligns
+# them perfectly. Before and after training, on the development pairs:
+
+# %%
+from simgpt.report import geometry_table
+
+Markdown(geometry_table({label: found["geometry"] for label, found in on_development.items()}))
+
+# %% [markdown]
+# **Agreement.** How much did training change? The left panel shows how alike the two models order the
+# pairs (1 is the same order). Where they differ, the right panel counts which of the two ranks a pair
+# closer to the raters.
+
+# %% mystnb={"image": {"alt": "Two panels by task: rank correlations between the cosines of the trained and the untouched encoder, and how many pairs each of the two ranks closer to the raters."}}
+from simgpt.report import agreement_plot
+
+with figure_style():
+    figure = agreement_plot(diagnosed["trained"]["agreement"], names=("trained", "untouched"))
+figure
+
+# %% [markdown]
+# All of it, with data and figures in a folder:
+# `simgpt evaluate diagnose runs/demo --against bundled --output runs/diagnosis`.
+#
 # ## A number that can be cited
 #
 # Each score carries a signature: what another must do alike to get the same number. `data` is the

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from simgpt.cli_diagnose import diagnose
 from simgpt.cli_group import DEFAULT, RunByDefault
 from simgpt.config import Aggregation, Pooling, ScoringPrecision
 from simgpt.errors import SimgptError
@@ -17,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Score a model on the seven STS benchmarks: `simgpt evaluate MODEL`.",
 )
+app.command()(diagnose)
 
 _MODEL = "`bundled`, a run folder, a model folder, a hub id, or a result that --output wrote."
 Model = Annotated[str, typer.Argument(help=_MODEL)]

@@ -1,6 +1,7 @@
 """Score a sentence encoder on the seven STS benchmarks by SentEval's protocol."""
 
 from simgpt.evaluate.comparison import compare_models
+from simgpt.evaluate.diagnostics import diagnose_model
 from simgpt.evaluate.run import evaluate_model, evaluate_models, evaluate_or_fall_back
 from simgpt.evaluate.scored import Scored, score_model
 from simgpt.evaluate.scores import TaskScore, score_pairs, score_task
@@ -15,6 +16,7 @@ __all__ = [
     "Task",
     "TaskScore",
     "compare_models",
+    "diagnose_model",
     "evaluate_model",
     "evaluate_models",
     "evaluate_or_fall_back",

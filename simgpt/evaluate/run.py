@@ -132,17 +132,19 @@ def evaluate_models(names: Sequence[str], folder: Path, **settings: Any) -> dict
     }
 
 
-def evaluate_or_fall_back(name: str, *, benchmarks: str = "auto") -> dict[str, Any]:
+def evaluate_or_fall_back(
+    name: str, *, benchmarks: str = "auto", output: Path | None = None
+) -> dict[str, Any]:
     """As `evaluate_model`; where no benchmarks can be had at all, score the development pairs.
 
     For pages that should run anywhere. The result then has no `tasks`, and a warning is logged.
     Benchmarks that are there but torn are still an error.
     """
     try:
-        return evaluate_model(name, benchmarks=benchmarks)
+        return evaluate_model(name, benchmarks=benchmarks, output=output)
     except HubError as error:
         logger.warning("%s; scoring the bundled development pairs, NOT a benchmark", error)
-        return evaluate_model(name, benchmarks="bundled")
+        return evaluate_model(name, benchmarks="bundled", output=output)
 
 
 def _scores(

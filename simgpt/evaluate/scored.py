@@ -20,7 +20,14 @@ from simgpt.encoder import weights_sha256
 from simgpt.errors import SimgptError
 from simgpt.evaluate.encoding import encode
 from simgpt.evaluate.scorers import load_scorer
-from simgpt.evaluate.scores import Cosines, TaskScore, score_task, signature, task_cosines
+from simgpt.evaluate.scores import (
+    Cosines,
+    TaskScore,
+    Vectors,
+    score_task,
+    signature,
+    task_cosines,
+)
 from simgpt.evaluate.tasks import Task
 from simgpt.files import read_json, staged
 from simgpt.hub import hub_revision
@@ -63,13 +70,27 @@ def score_model(
         SimgptError: the model or the result is missing or unsound, the result is of other tasks,
             or a vector is not finite.
     """
+    return score_with_vectors(name, tasks, pooling=pooling, precision=precision, progress=progress)[
+        0
+    ]
+
+
+def score_with_vectors(
+    name: str,
+    tasks: Sequence[Task],
+    *,
+    pooling: Pooling = Pooling.AUTO,
+    precision: ScoringPrecision = ScoringPrecision.FP32,
+    progress: bool = False,
+) -> tuple[Scored, Vectors | None]:
+    """As `score_model`, with the sentences' vectors; None for a result, which keeps none."""
     if name.endswith(".json"):
-        return _read_result(Path(name), tasks)
+        return _read_result(Path(name), tasks), None
     scorer = load_scorer(name, pooling=pooling, precision=precision)
     sentences = (sentence for task in tasks for sentence in (*task.left, *task.right))
     vectors = encode(scorer, sentences, progress=progress)
     model = describe_model(name, pooling=pooling, precision=precision)
-    return Scored(model, {task.name: task_cosines(task, vectors) for task in tasks})
+    return Scored(model, {task.name: task_cosines(task, vectors) for task in tasks}), vectors
 
 
 def score_tasks(encoder: "SentenceTransformer", tasks: Sequence[Task]) -> dict[str, TaskScore]:

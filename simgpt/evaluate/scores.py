@@ -114,7 +114,7 @@ def score_task(
         raise SimgptError(f"{task.name}: {error}") from error
     subsets = {
         subset.name: _spearman_or_none(part, subset.gold)
-        for subset, part in zip(task.subsets, _parts(task, cosines), strict=True)
+        for subset, part in zip(task.subsets, parts_of(task, cosines), strict=True)
     }
     aggregations = {
         Aggregation.ALL: together,
@@ -158,8 +158,8 @@ def resample_task(
     weights = np.asarray(
         task.sizes if aggregation is Aggregation.WMEAN else [1] * len(task.sizes), dtype=float
     )
-    parts = [_parts(task, np.asarray(one)) for one in cosines]
-    kept = None if keep is None else _parts(task, np.asarray(keep))
+    parts = [parts_of(task, np.asarray(one)) for one in cosines]
+    kept = None if keep is None else parts_of(task, np.asarray(keep))
     found = [
         bootstrap_spearman(
             [model[place] for model in parts],
@@ -193,7 +193,7 @@ def published_average(scores: Mapping[str, TaskScore]) -> float:
     return round(sum(rounded) / len(rounded), 2)
 
 
-def _parts(task: Task, values: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+def parts_of(task: Task, values: NDArray[np.generic]) -> list[NDArray[np.generic]]:
     """What belongs to each subset."""
     return np.split(values, np.cumsum(task.sizes)[:-1])
 

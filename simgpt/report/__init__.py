@@ -1,6 +1,15 @@
 """Read the committed results; make the tables, figures and facts that the book shows."""
 
 from simgpt.report.annotation import yield_bars
+from simgpt.report.diagnostic_plots import (
+    aggregation_table,
+    agreement_plot,
+    baseline_plot,
+    bin_plot,
+    calibration_plot,
+    error_table,
+    geometry_table,
+)
 from simgpt.report.figures import figure_style
 from simgpt.report.inline import (
     comparison_table,
@@ -30,11 +39,18 @@ from simgpt.report.tables import markdown_table
 __all__ = [
     "RESULTS",
     "Measured",
+    "aggregation_table",
+    "agreement_plot",
+    "baseline_plot",
+    "bin_plot",
     "break_even_rows",
+    "calibration_plot",
     "comparison_table",
     "cost_finding",
     "cost_lines",
+    "error_table",
     "figure_style",
+    "geometry_table",
     "headline",
     "interval_table",
     "llm_finding",
