@@ -23,7 +23,11 @@ app.command()(diagnose)
 _MODEL = "`bundled`, a run folder, a model folder, a hub id, or a result that --output wrote."
 Model = Annotated[str, typer.Argument(help=_MODEL)]
 Benchmarks = Annotated[
-    str, typer.Option(help="Folder in SentEval's layout, or `bundled` (no benchmark).")
+    str,
+    typer.Option(
+        help="Folder in SentEval's layout, tokenised or not, or its senteval.tar; folder with "
+        "MTEB's datasets, or `mteb` to fetch them; `bundled` (no benchmark)."
+    ),
 ]
 Output = Annotated[Path | None, typer.Option(help="Write scores and provenance here.")]
 PoolingName = Annotated[
@@ -144,11 +148,11 @@ def speed(
 
 def _show_scores(result: dict[str, Any]) -> None:
     """Scores x 100, each with its interval and signature; development sets are told apart."""
-    from simgpt.evaluate import TASK_NAMES
+    from simgpt.evaluate import TASK_LABELS
 
     table = Table("task", "Spearman x 100", "95 % interval", "signature", box=None)
     for name, score in {**result["tasks"], **result["development"]}.items():
-        label = TASK_NAMES.get(name, f"{name} (development)")
+        label = TASK_LABELS.get(name, f"{name} (development)")
         interval = _interval(score["interval"])
         table.add_row(label, f"{100 * score['spearman']:.2f}", interval, score["signature"])
         if len(score["subsets"]) > 1:
@@ -156,7 +160,7 @@ def _show_scores(result: dict[str, Any]) -> None:
                 table.add_row(f"  {subset}", f"{100 * value:.2f}", "", "")
     if result["average"] is not None:
         table.add_row(
-            "average of seven",
+            f"average of seven ({result['suite']})",
             f"{result['average']:.2f}",
             _interval(result["average_interval"]),
             "mean of rounded scores",
@@ -167,13 +171,13 @@ def _show_scores(result: dict[str, Any]) -> None:
 
 
 def _show_comparison(result: dict[str, Any]) -> None:
-    from simgpt.evaluate import TASK_NAMES
+    from simgpt.evaluate import TASK_LABELS
 
     columns = ("task", "first", "second", "difference", "95 % interval")
     table = Table(*columns, "p (bootstrap)", "p (randomisation)", "p (Holm)", box=None)
     for name, row in result["tasks"].items():
         table.add_row(
-            TASK_NAMES.get(name, f"{name} (development)"),
+            TASK_LABELS.get(name, f"{name} (development)"),
             *(f"{100 * row[key]:.2f}" for key in ("first", "second")),
             f"{100 * row['difference']:+.2f}",
             _interval(row["interval"]),
@@ -181,7 +185,7 @@ def _show_comparison(result: dict[str, Any]) -> None:
         )
     if average := result["average"]:
         table.add_row(
-            "average of seven",
+            f"average of seven ({result['suite']})",
             *(f"{100 * average[key]:.2f}" for key in ("first", "second")),
             f"{100 * average['difference']:+.2f}",
             _interval(average["interval"]),

@@ -102,8 +102,8 @@ class RunConfig:
             checkpoint to resume from is written (paper: 125, large PromCSE 25).
         selector: Development set that picks the checkpoint: `bundled` or `stsb_dev`; the former
             stands in where STS-B cannot be had.
-        benchmarks: `auto`, `bundled` (the development pairs; no benchmark), or a folder in
-            SentEval's layout.
+        benchmarks: `auto`, `bundled` (the development pairs; no benchmark), a folder in SentEval's
+            layout or an archive of one, a folder with MTEB's datasets, or `mteb` (the hub's).
         teacher: Model that the live cell of the chapter on annotation asks, where OPENAI_API_KEY or
             OPENAI_BASE_URL is set; without them nobody is asked.
         seed: Seeds sampling, data order, fresh weights, masks and dropout.

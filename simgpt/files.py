@@ -2,11 +2,13 @@
 
 import csv
 import errno
+import gzip
 import hashlib
 import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,21 +151,24 @@ def read_csv(path: Path, *, delimiter: str = ",") -> Iterator[tuple[int, list[st
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    r"""Read a UTF-8 file a line at a time: line number, and the line with its "\n".
+    r"""Read a UTF-8 file, or its .gz, a line at a time: line number, and the line with its "\n".
 
     However long the file, one line is in memory. A byte-order mark is dropped.
 
     Raises:
-        SimgptError: the file is missing, is a folder or cannot be read, or a line is not UTF-8.
+        SimgptError: the file is missing, is a folder or cannot be read, a .gz is torn, or a line is
+            not UTF-8.
     """
     line = 0
     try:
         # In binary, so that nothing but "\n" ends a line: sentences may hold U+2028 or U+0085.
-        with path.open("rb") as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for line, raw in enumerate(file, start=1):
                 yield line, raw.decode("utf-8-sig" if line == 1 else "utf-8")
     except FileNotFoundError as error:
         raise SimgptError(f"{path}: no such file") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise SimgptError(f"{path}: not a whole gzip file ({error})") from error
     except OSError as error:
         raise SimgptError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

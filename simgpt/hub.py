@@ -1,9 +1,11 @@
 """Files from the Hugging Face hub, through its own client and cache."""
 
 import logging
+import re
 from pathlib import Path
 
 from simgpt.errors import SimgptError
+from simgpt.files import sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,7 @@ def fetch_dataset_file(repository: str, file: str, *, instead: str) -> Path:
 
     Raises:
         HubError: the file is not to be had.
+        SimgptError: it is there, and is not the one that the hub describes.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils.logging import set_verbosity_error
@@ -30,12 +33,24 @@ def fetch_dataset_file(repository: str, file: str, *, instead: str) -> Path:
     set_verbosity_error()
     logger.info("fetching %s/%s from the Hugging Face hub, or from its cache", repository, file)
     try:
-        return Path(hf_hub_download(repository, file, repo_type="dataset"))
+        path = Path(hf_hub_download(repository, file, repo_type="dataset"))
     except Exception as error:  # the hub client raises from several libraries
         reason = type(error).__name__
         raise HubError(
             f"{repository}/{file} could not be downloaded ({reason}); {instead}"
         ) from error
+    _refuse_altered(path)
+    return path
+
+
+def _refuse_altered(path: Path) -> None:
+    # The cache's files are named by what the hub said they are: for large ones, their SHA-256.
+    content = path.resolve()
+    if re.fullmatch("[0-9a-f]{64}", content.name) and (found := sha256_of(content)) != content.name:
+        raise SimgptError(
+            f"{content}: the hub says that its SHA-256 is its name, and it is {found}; delete the "
+            "file and run the command again to fetch it anew"
+        )
 
 
 def hub_revision(model: str) -> str | None:

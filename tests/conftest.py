@@ -50,13 +50,22 @@ def repository():
     return REPOSITORY
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def senteval():
     """The seven real benchmarks, where they are at hand."""
     folder = os.environ.get("SIMGPT_SENTEVAL")
     if not folder:
         pytest.skip("SIMGPT_SENTEVAL is not set: the real benchmarks are not at hand")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def senteval_raw(senteval):
+    """The same benchmarks as they were published, where they are at hand."""
+    folder = senteval.parent / "senteval_raw"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there: the untokenised benchmarks are not at hand")
+    return folder
 
 
 @pytest.fixture

@@ -17,12 +17,15 @@ _RESOLVE = re.compile(r"/datasets/([^/]+/[^/]+)/resolve/[^/]+/(.+)")
 class LoopbackHub:
     """Serves files of dataset repositories: HEAD says what a file is, GET hands it over.
 
-    Use as a context manager. `files` maps `owner/name/path/in/repository` to content; `requests`
-    records method and path of what was asked.
+    Use as a context manager. `files` maps `owner/name/path/in/repository` to content; `etags` says
+    what stands for a file's SHA-256 where that is to be wrong; `requests` records method and path
+    of what was asked.
     """
 
-    def __init__(self, files: dict[str, bytes]) -> None:
+    def __init__(self, files: dict[str, bytes], etags: dict[str, str] | None = None) -> None:
         self.files = files
+        self.etags = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        self.etags |= etags or {}
         self.requests: list[tuple[str, str]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
 
@@ -70,13 +73,14 @@ def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
         def _answer(self, *, with_body: bool) -> None:
             hub.requests.append((self.command, self.path))
             found = _RESOLVE.fullmatch(self.path.partition("?")[0])
-            content = hub.files.get(f"{found[1]}/{found[2]}") if found else None
+            name = f"{found[1]}/{found[2]}" if found else ""
+            content = hub.files.get(name)
             self.send_response(404 if content is None else 200)
             self.send_header("X-Repo-Commit", COMMIT)
             if content is None:
                 self.send_header("X-Error-Code", "EntryNotFound")
             else:
-                self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+                self.send_header("ETag", f'"{hub.etags[name]}"')
             self.send_header("Content-Length", str(len(content or b"")))
             self.end_headers()
             if with_body:

@@ -114,6 +114,8 @@ def test_evaluation_gives_seven_scores_with_signatures(run, toy_senteval, tmp_pa
     assert done.returncode == 0, done.stderr
     result = json.loads(output.read_text())
     assert len(result["tasks"]) == 7
+    assert result["suite"] == "senteval"
+    assert "average of seven (senteval)" in done.stdout
     for name, score in result["tasks"].items():
         assert score["signature"].startswith(f"{name}|pairs:")
         assert score["signature"] in done.stdout

@@ -5,9 +5,10 @@ from simgpt.evaluate.diagnostics import diagnose_model
 from simgpt.evaluate.run import evaluate_model, evaluate_models, evaluate_or_fall_back
 from simgpt.evaluate.scored import Scored, score_model
 from simgpt.evaluate.scores import TaskScore, score_pairs, score_task
-from simgpt.evaluate.tasks import TASK_NAMES, Benchmarks, Subset, Suite, Task
+from simgpt.evaluate.tasks import TASK_LABELS, TASK_NAMES, Benchmarks, Subset, Suite, Task
 
 __all__ = [
+    "TASK_LABELS",
     "TASK_NAMES",
     "Benchmarks",
     "Scored",

@@ -53,8 +53,8 @@ def evaluate_model(
 
     Args:
         name: As `simgpt.evaluate.score_model` takes it; a run folder brings its config along.
-        benchmarks: `auto`, a place as `simgpt.evaluate.benchmarks.find_tasks` takes it, or
-            `bundled` for the development pairs alone, which are no benchmark: `tasks` and
+        benchmarks: `auto`, a place or `mteb` as `simgpt.evaluate.benchmarks.find_tasks` takes
+            it, or `bundled` for the development pairs alone, which are no benchmark: `tasks` and
             `average` then stay empty.
         pooling: Replaces the model's own. Published SimCSE models need `cls`: they are plain
             transformers and do not say how they pool.

@@ -28,6 +28,14 @@ class Suite(StrEnum):
         return name if self is Suite.SENTEVAL else f"{self}_{name}"
 
 
+# How the tasks of all suites are shown; only the paper's go by the plain name.
+TASK_LABELS = TASK_NAMES | {
+    suite.task(name): form.format(label)
+    for suite, form in ((Suite.SENTEVAL_RAW, "{} (raw)"), (Suite.MTEB, "MTEB {}"))
+    for name, label in TASK_NAMES.items()
+}
+
+
 @dataclass(frozen=True)
 class Subset:
     """Scored pairs of one file: two parallel lists of sentences and their gold scores (0 to 5)."""

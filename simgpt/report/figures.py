@@ -17,6 +17,10 @@ from simgpt.report.results import TASKS, Headline, Measured, Published
 LABELS = dict(
     zip(TASKS, ("STS12", "STS13", "STS14", "STS15", "STS16", "STS-B", "SICK-R"), strict=True)
 )
+# Other suites' scores never stand under the paper's names.
+LABELS |= {f"senteval_raw_{task}": f"{LABELS[task]} (raw)" for task in TASKS} | {
+    f"mteb_{task}": f"MTEB {LABELS[task]}" for task in TASKS
+}
 DEVELOPMENT_LABELS = {
     "bundled_dev": "bundled pairs",
     "stsb_dev": "STS-B dev",

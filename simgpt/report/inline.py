@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from simgpt.errors import SimgptError
 from simgpt.report.figures import LABELS
 from simgpt.report.tables import markdown_table
 
@@ -16,11 +17,19 @@ if TYPE_CHECKING:
 
 Result = Mapping[str, Any]  # as `simgpt.evaluate.evaluate_model` returns it
 
+_SCORED_ON = {
+    "senteval": "Scored on the seven benchmarks.",
+    "senteval_raw": "Scored on the seven benchmarks as they were published, untokenised. "
+    "**The paper's scores are of tokenised text and are not to be set beside these.**",
+    "mteb": "Scored on MTEB's seven STS tasks. **The paper's scores are of other files and are not "
+    "to be set beside these.**",
+}
+
 
 def scored_on(result: Result) -> str:
     """Say plainly what was scored: the seven benchmarks, or development pairs only."""
     if result["tasks"]:
-        return "Scored on the seven benchmarks."
+        return _SCORED_ON[result["suite"]]
     return (
         "**Scored on the bundled development pairs, which are not a benchmark.** Set "
         '`SIMGPT_SENTEVAL` to a folder in SentEval\'s layout and choose `benchmarks = "auto"` for '
@@ -29,10 +38,14 @@ def scored_on(result: Result) -> str:
 
 
 def score_table(results: Mapping[str, Result]) -> str:
-    """Spearman x 100 by model (rows) and task or development set (columns), as Markdown."""
-    first = next(iter(results.values()))
+    """Spearman x 100 by model (rows) and task or development set (columns), as Markdown.
+
+    Raises:
+        SimgptError: the results are of several suites.
+    """
+    first = _of_one_suite(results)
     header = ["model", *(LABELS[task] for task in first["tasks"])]
-    header += ["avg."] if first["tasks"] else []
+    header += [_average_label(first)] if first["tasks"] else []
     header += [f"{name} (development)" for name in first["development"]]
     rows = []
     for label, result in results.items():
@@ -44,8 +57,12 @@ def score_table(results: Mapping[str, Result]) -> str:
 
 
 def interval_table(results: Mapping[str, Result]) -> str:
-    """Each task's Spearman x 100 with its bootstrap interval, a column for each model."""
-    first = next(iter(results.values()))
+    """Each task's Spearman x 100 with its bootstrap interval, a column for each model.
+
+    Raises:
+        SimgptError: the results are of several suites.
+    """
+    first = _of_one_suite(results)
     group = "tasks" if first["tasks"] else "development"
     rows = [
         [LABELS.get(name, name), *(_with_interval(r[group][name]) for r in results.values())]
@@ -56,7 +73,7 @@ def interval_table(results: Mapping[str, Result]) -> str:
             f"{result['average']:.2f} ({_interval(result['average_interval'])})"
             for result in results.values()
         )
-        rows.append(["avg.", *means])
+        rows.append([_average_label(first), *means])
     return markdown_table(["task", *results], rows)
 
 
@@ -86,8 +103,21 @@ def comparison_table(compared: Mapping[str, Any]) -> str:
     if average := compared["average"]:
         difference = f"{100 * average['difference']:+.2f}"
         p = f"{average['p_bootstrap']:.4f}"
-        rows.append(["avg.", difference, _interval(average["interval"]), p, "", ""])
+        interval = _interval(average["interval"])
+        rows.append([_average_label(compared), difference, interval, p, "", ""])
     return markdown_table(header, rows)
+
+
+def _of_one_suite(results: Mapping[str, Result]) -> Result:
+    """The first of the results."""
+    suites = sorted({result["suite"] for result in results.values()})
+    if len(suites) > 1:
+        raise SimgptError(f"results of several suites ({', '.join(suites)}); a table shows one")
+    return next(iter(results.values()))
+
+
+def _average_label(result: Result) -> str:
+    return "avg." if result["suite"] == "senteval" else f"avg. ({result['suite']})"
 
 
 def _with_interval(score: Mapping[str, Any]) -> str:

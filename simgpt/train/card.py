@@ -7,7 +7,7 @@ from typing import Any
 
 from simgpt.config import Pooling, RunConfig
 from simgpt.encoder import weights_sha256
-from simgpt.evaluate.tasks import TASK_NAMES
+from simgpt.evaluate.tasks import TASK_LABELS
 from simgpt.files import COMPLETE, read_json, read_jsonl, write_json, write_text
 from simgpt.markdown import Row, markdown_table
 from simgpt.train.folder import CONFIG, ENVIRONMENT, LOG
@@ -255,7 +255,7 @@ def _scores(run: Path) -> str:
         scores = {}
     parts = []
     if tasks := scores.get("tasks"):
-        rows = [_score_row(TASK_NAMES.get(name, name), score) for name, score in tasks.items()]
+        rows = [_score_row(TASK_LABELS.get(name, name), score) for name, score in tasks.items()]
         average = {"task": "average", "Spearman x 100": f"{scores['average']:.2f}"}
         parts.append(markdown_table([*rows, average | {"signature": "mean of rounded scores"}]))
     else:

@@ -4,8 +4,7 @@ import logging
 
 from simgpt.config import RunConfig, Selector
 from simgpt.errors import SimgptError
-from simgpt.evaluate.benchmarks import bundled_dev_task, find_benchmarks
-from simgpt.evaluate.senteval import load_stsb
+from simgpt.evaluate.benchmarks import bundled_dev_task, find_stsb_dev
 from simgpt.evaluate.tasks import Task
 from simgpt.hub import HubError
 
@@ -16,12 +15,13 @@ def development_task(cfg: RunConfig) -> Task:
     """The development pairs that `cfg.selector` names; the bundled ones where STS-B is not there.
 
     Raises:
-        SimgptError: STS-B's development split is there, and torn.
+        SimgptError: STS-B's development split is there, and torn, or `cfg.benchmarks` are MTEB's,
+            which are not looked into for one.
     """
     if cfg.selector is Selector.BUNDLED or cfg.benchmarks == "bundled":
         return bundled_dev_task()
     try:
-        return load_stsb(find_benchmarks(cfg.benchmarks), "dev")
+        return find_stsb_dev(cfg.benchmarks)
     except HubError as error:
         logger.warning("%s; the bundled development pairs pick the checkpoint instead", error)
         return bundled_dev_task()
