@@ -183,7 +183,8 @@ def _scores(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _signatures(content: Mapping[str, Any], at_hand: _AtHand) -> Finding:
     aggregation = Aggregation(content.get("aggregation", "all"))
-    precision = ScoringPrecision(content["model"].get("precision", "fp32"))
+    model = content.get("model") or content["models"]["first"]
+    precision = ScoringPrecision(model.get("precision", "fp32"))
     scores, problems = _scores(content), []
     for name in scores.keys() & at_hand.tasks.keys():
         given = signature(at_hand.tasks[name], aggregation=aggregation, precision=precision)

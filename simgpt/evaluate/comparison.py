@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from simgpt.config import ScoringPrecision
 from simgpt.environment import describe_environment
+from simgpt.errors import SimgptError
 from simgpt.evaluate.benchmarks import find_tasks
 from simgpt.evaluate.scored import score_model
 from simgpt.evaluate.scores import resample_task, score_task, signature
@@ -32,12 +34,19 @@ def compare_models(
         seven, None without them), `suite`, `models`, `environment`, `seconds`.
 
     Raises:
-        SimgptError: a model or a benchmark file is missing or unsound.
+        SimgptError: a model or a benchmark file is missing or unsound, or the two were scored in
+            different precisions.
     """
     environment, started = describe_environment(), time.monotonic()
     found = find_tasks(benchmarks)
     tasks = found.tasks or found.development
     scored = [score_model(name, tasks, progress=progress) for name in (first, second)]
+    precisions = [ScoringPrecision(model.model["precision"]) for model in scored]
+    if precisions[0] is not precisions[1]:
+        raise SimgptError(
+            f"{first} was scored in {precisions[0]} and {second} in {precisions[1]}; score both "
+            "alike"
+        )
     rows: dict[str, dict[str, Any]] = {}
     resampled = []
     with progress_bar("comparing", len(tasks), show=progress) as advance:
@@ -50,7 +59,7 @@ def compare_models(
                 "first": first_score,
                 "second": second_score,
                 **asdict(tested),
-                "signature": signature(task),
+                "signature": signature(task, precision=precisions[0]),
             }
             resampled.append(drawn[0] - drawn[1])
             advance()

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from simgpt.cli import app
-from simgpt.config import Pooling
+from simgpt.config import Pooling, ScoringPrecision
 from simgpt.encoder import load_encoder
 from simgpt.errors import SimgptError
 from simgpt.evaluate import TASK_NAMES, compare_models, evaluate_model
@@ -74,3 +74,10 @@ def test_the_command_compares_and_writes(models, tmp_path):
 def test_a_model_that_is_not_there_is_named(models, tmp_path):
     with pytest.raises(SimgptError, match="gone: no such model folder"):
         compare_models(models[0], str(tmp_path / "gone"), benchmarks="bundled")
+
+
+def test_models_scored_in_different_precisions_are_not_compared(models, tmp_path):
+    half = tmp_path / "half.json"
+    evaluate_model(models[0], benchmarks="bundled", precision=ScoringPrecision.BF16, output=half)
+    with pytest.raises(SimgptError, match=r"bundled was scored in fp32 and .*half\.json in bf16"):
+        compare_models("bundled", str(half), benchmarks="bundled")
