@@ -1,6 +1,7 @@
 """Score a sentence encoder on the seven STS benchmarks by SentEval's protocol."""
 
 from simgpt.evaluate.comparison import compare_models
+from simgpt.evaluate.contamination import audit_contamination, audit_or_fall_back
 from simgpt.evaluate.run import evaluate_model, evaluate_models, evaluate_or_fall_back
 from simgpt.evaluate.scored import Scored, score_model
 from simgpt.evaluate.scores import TaskScore, score_pairs, score_task
@@ -14,6 +15,8 @@ __all__ = [
     "Suite",
     "Task",
     "TaskScore",
+    "audit_contamination",
+    "audit_or_fall_back",
     "compare_models",
     "evaluate_model",
     "evaluate_models",
