@@ -14,7 +14,7 @@ from bs4 import BeautifulSoup
 
 from tests.conftest import REPOSITORY
 
-CHAPTERS = ("01_sentences", "02_annotate", "03_train", "04_evaluate")
+CHAPTERS = ("01_sentences", "02_annotate", "03_train", "04_evaluate", "05_contamination")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 

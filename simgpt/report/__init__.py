@@ -1,6 +1,7 @@
 """Read the committed results; make the tables, figures and facts that the book shows."""
 
 from simgpt.report.annotation import yield_bars
+from simgpt.report.contamination import audited_on, change_plot, clean_table, touched_table
 from simgpt.report.figures import figure_style
 from simgpt.report.inline import (
     comparison_table,
@@ -15,6 +16,9 @@ from simgpt.report.results import Measured, headline, load_measured, load_paper
 
 __all__ = [
     "Measured",
+    "audited_on",
+    "change_plot",
+    "clean_table",
     "comparison_table",
     "figure_style",
     "headline",
@@ -25,6 +29,7 @@ __all__ = [
     "score_table",
     "scored_on",
     "subset_scatter",
+    "touched_table",
     "training_curves",
     "yield_bars",
 ]
