@@ -146,6 +146,36 @@ def speed(
     _show_speed(result)
 
 
+@app.command()
+def contamination(
+    models: Annotated[list[str] | None, typer.Argument(help=_MODEL)] = None,
+    triplets: Annotated[
+        str, typer.Option(help="`bundled`, a triplets file, or a .txt file, a sentence a line.")
+    ] = "bundled",
+    benchmarks: Benchmarks = "auto",
+    output: Output = None,
+    matches: Annotated[
+        Path | None,
+        typer.Option(help="Write each match here, with texts (benchmark text: do not publish)."),
+    ] = None,
+) -> None:
+    """Look for benchmark sentences in training data, and score models without them.
+
+    To tell what a model has gained from pairs that it has seen, name one beside it that has not
+    seen them: `simgpt evaluate contamination runs/demo bundled`.
+    """
+    from simgpt.cli_contamination import show_contamination
+    from simgpt.evaluate import audit_contamination
+    from simgpt.files import write_json
+
+    result = audit_contamination(
+        triplets, models=models or (), benchmarks=benchmarks, matches=matches, progress=True
+    )
+    if output is not None:
+        write_json(output, result)
+    show_contamination(result)
+
+
 def _show_scores(result: dict[str, Any]) -> None:
     """Scores x 100, each with its interval and signature; development sets are told apart."""
     from simgpt.evaluate import TASK_LABELS

@@ -14,7 +14,14 @@ from bs4 import BeautifulSoup
 
 from tests.conftest import REPOSITORY
 
-CHAPTERS = ("01_sentences", "02_annotate", "03_train", "04_evaluate", "06_cost_and_speed")
+CHAPTERS = (
+    "01_sentences",
+    "02_annotate",
+    "03_train",
+    "04_evaluate",
+    "05_contamination",
+    "06_cost_and_speed",
+)
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 

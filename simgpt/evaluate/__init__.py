@@ -1,6 +1,7 @@
 """Score a sentence encoder on the seven STS benchmarks by SentEval's protocol."""
 
 from simgpt.evaluate.comparison import compare_models
+from simgpt.evaluate.contamination import audit_contamination, audit_or_fall_back
 from simgpt.evaluate.diagnostics import diagnose_model
 from simgpt.evaluate.run import evaluate_model, evaluate_models, evaluate_or_fall_back
 from simgpt.evaluate.scored import Scored, score_model
@@ -16,6 +17,8 @@ __all__ = [
     "Suite",
     "Task",
     "TaskScore",
+    "audit_contamination",
+    "audit_or_fall_back",
     "compare_models",
     "diagnose_model",
     "evaluate_model",

@@ -1,6 +1,7 @@
 """Read the committed results; make the tables, figures and facts that the book shows."""
 
 from simgpt.report.annotation import yield_bars
+from simgpt.report.contamination import audited_on, change_plot, clean_table, touched_table
 from simgpt.report.diagnostic_plots import (
     aggregation_table,
     agreement_plot,
@@ -41,10 +42,13 @@ __all__ = [
     "Measured",
     "aggregation_table",
     "agreement_plot",
+    "audited_on",
     "baseline_plot",
     "bin_plot",
     "break_even_rows",
     "calibration_plot",
+    "change_plot",
+    "clean_table",
     "comparison_table",
     "cost_finding",
     "cost_lines",
@@ -68,6 +72,7 @@ __all__ = [
     "speed_rows",
     "subset_scatter",
     "time_finding",
+    "touched_table",
     "training_curves",
     "yield_bars",
 ]
