@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from simgpt.config import ScoringPrecision
 from simgpt.environment import describe_environment
 from simgpt.errors import SimgptError
 from simgpt.evaluate.benchmarks import find_tasks
@@ -41,11 +40,10 @@ def compare_models(
     found = find_tasks(benchmarks)
     tasks = found.tasks or found.development
     scored = [score_model(name, tasks, progress=progress) for name in (first, second)]
-    precisions = [ScoringPrecision(model.model["precision"]) for model in scored]
-    if precisions[0] is not precisions[1]:
+    precision, other = (model.precision for model in scored)
+    if precision is not other:
         raise SimgptError(
-            f"{first} was scored in {precisions[0]} and {second} in {precisions[1]}; score both "
-            "alike"
+            f"{first} was scored in {precision} and {second} in {other}; score both alike"
         )
     rows: dict[str, dict[str, Any]] = {}
     resampled = []
@@ -59,7 +57,7 @@ def compare_models(
                 "first": first_score,
                 "second": second_score,
                 **asdict(tested),
-                "signature": signature(task, precision=precisions[0]),
+                "signature": signature(task, precision=precision),
             }
             resampled.append(drawn[0] - drawn[1])
             advance()

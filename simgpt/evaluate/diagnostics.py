@@ -66,7 +66,7 @@ def diagnose_model(
     scoring = time.monotonic() - started
     return {
         "suite": str(found.suite),
-        "signatures": {task.name: signature(task) for task in tasks},
+        "signatures": {task.name: signature(task, precision=model.precision) for task in tasks},
         "resamples": RESAMPLES,
         "subsets": {
             task.name: [asdict(row) for row in subset_scores(task, model.cosines[task.name])]

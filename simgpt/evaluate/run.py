@@ -150,10 +150,9 @@ def evaluate_or_fall_back(
 def _scores(
     found: Benchmarks, scored: Scored, aggregation: Aggregation, progress: bool
 ) -> dict[str, Any]:
-    precision = ScoringPrecision(scored.model["precision"])
     scores = {
         task.name: score_task(
-            task, scored.cosines[task.name], aggregation=aggregation, precision=precision
+            task, scored.cosines[task.name], aggregation=aggregation, precision=scored.precision
         )
         for task in found.all_tasks
     }
@@ -224,9 +223,8 @@ def _finished(
     result: dict[str, Any] = read_json(output)
     held = {**result.get("tasks", {}), **result.get("development", {})}
     signatures = {name: score["signature"] for name, score in held.items()}
-    precision = ScoringPrecision(model["precision"])
     told = {
-        task.name: signature(task, aggregation=aggregation, precision=precision)
+        task.name: signature(task, aggregation=aggregation, precision=scored.precision)
         for task in found.all_tasks
     }
     same = (

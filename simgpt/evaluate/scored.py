@@ -45,6 +45,11 @@ class Scored:
     model: dict[str, Any]
     cosines: dict[str, Cosines]
 
+    @property
+    def precision(self) -> ScoringPrecision:
+        """In what the sentences were embedded."""
+        return ScoringPrecision(self.model["precision"])
+
 
 def score_model(
     name: str,
@@ -144,8 +149,7 @@ def cosines_sha256(cosines: Mapping[str, Cosines]) -> str:
 
 def write_cosines(result: Path, scored: Scored, tasks: Sequence[Task]) -> None:
     """Keep the cosines beside `result`, with the model and the tasks' signatures."""
-    precision = ScoringPrecision(scored.model["precision"])
-    told = {task.name: signature(task, precision=precision) for task in tasks}
+    told = {task.name: signature(task, precision=scored.precision) for task in tasks}
     held = {_MODEL: scored.model} | told
     metadata = {name: json.dumps(value, sort_keys=True) for name, value in held.items()}
     with staged(cosines_file(result)) as temporary:

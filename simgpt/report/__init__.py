@@ -1,7 +1,14 @@
 """Read the committed results; make the tables, figures and facts that the book shows."""
 
 from simgpt.report.annotation import yield_bars
-from simgpt.report.contamination import audited_on, change_plot, clean_table, touched_table
+from simgpt.report.contamination import (
+    audited_on,
+    audits_table,
+    change_plot,
+    clean_table,
+    load_audits,
+    touched_table,
+)
 from simgpt.report.diagnostic_plots import (
     aggregation_table,
     agreement_plot,
@@ -43,6 +50,7 @@ __all__ = [
     "aggregation_table",
     "agreement_plot",
     "audited_on",
+    "audits_table",
     "baseline_plot",
     "bin_plot",
     "break_even_rows",
@@ -58,6 +66,7 @@ __all__ = [
     "headline",
     "interval_table",
     "llm_finding",
+    "load_audits",
     "load_measured",
     "load_paper",
     "load_speed",

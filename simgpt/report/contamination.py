@@ -1,10 +1,12 @@
 """What of the test sets was found in training data, and what scores are without it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from simgpt.files import read_json
 from simgpt.report.figures import LABELS
 from simgpt.report.tables import markdown_table
 
@@ -21,6 +23,34 @@ def audited_on(audit: Audit) -> str:
         "Set `SIMGPT_SENTEVAL` to a folder in SentEval's layout and choose "
         '`benchmarks = "auto"` for the seven.'
     )
+
+
+def load_audits(results: Path) -> dict[str, Audit]:
+    """The committed audits in `contamination/`, by file name; empty where there are none."""
+    paths = sorted((results / "contamination").glob("*.json"))
+    return {path.stem: read_json(path) for path in paths}
+
+
+def audits_table(audits: Mapping[str, Audit]) -> str:
+    """What each collection holds of the benchmarks, and what that does to scores.
+
+    The change is that of the average of seven, x 100, where touched pairs are left out.
+    """
+    levels = list(next(iter(audits.values()))["total"]["levels"])
+    header = ["data", "entries", *levels, "one side", "both sides", "together"]
+    header += ["encoder", "change", "95 % interval"]
+    rows = []
+    for name, audit in audits.items():
+        _, _, *found = _counts("", audit["total"])
+        del found[len(levels)]  # the number of pairs, the same in each row
+        cells = [name.replace("-", " "), f"{audit['triplets']['count']:,}", *found]
+        for model in audit["models"]:
+            change = _rest(model["scores"]["average"]["without"]["any"])[1:]
+            rows.append([*cells, model["name"], *change])
+            cells = [""] * len(cells)
+        if not audit["models"]:
+            rows.append([*cells, "", "", ""])
+    return markdown_table(header, rows)
 
 
 def touched_table(audit: Audit) -> str:

@@ -1,6 +1,16 @@
 """The audit's tables and figure, from a result made by hand."""
 
-from simgpt.report import audited_on, change_plot, clean_table, figure_style, touched_table
+import json
+
+from simgpt.report import (
+    audited_on,
+    audits_table,
+    change_plot,
+    clean_table,
+    figure_style,
+    load_audits,
+    touched_table,
+)
 
 LEVELS = ("exact", "normalised", "ngram", "near", "any")
 
@@ -67,3 +77,21 @@ def test_the_figure_has_a_mark_where_there_is_a_change_and_none_where_there_is_n
 def test_development_pairs_are_called_no_benchmark():
     assert "seven benchmarks" in audited_on(audit())
     assert "not a benchmark" in audited_on(audit() | {"suite": "development"})
+
+
+def test_committed_audits_stand_side_by_side_with_each_encoders_change(tmp_path):
+    held = audit() | {"models": []}
+    change = scores(-0.005)
+    whole = change | {"average": change["tasks"]["sts13"]}
+    models = [{"name": name, "scores": whole} for name in ("trained", "untouched")]
+    folder = tmp_path / "contamination"
+    folder.mkdir()
+    (folder / "some-captions.json").write_text(json.dumps(held))
+    (folder / "triplets.json").write_text(json.dumps(held | {"models": models}))
+    rows = audits_table(load_audits(tmp_path)).splitlines()
+    found = "11 | 11 | 11 | 11 | 11 | 11 | 3 | 2"
+    assert rows[2] == f"| some captions | 17,385 | {found} |  |  |  |"
+    assert rows[3] == f"| triplets | 17,385 | {found} | trained | -0.50 | -1.50 to +0.50 |"
+    assert rows[4].endswith("| untouched | -0.50 | -1.50 to +0.50 |")
+    assert len(rows) == 5
+    assert load_audits(tmp_path / "elsewhere") == {}
