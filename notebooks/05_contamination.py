@@ -162,7 +162,7 @@ Markdown(audits_table(kept) if kept else "*There is no committed audit in `book/
 
 # %% [markdown]
 # Captions of photographs are what it looks like when the test *is* in the data. And a trap: without the pairs
-# that the human triplets touch, even encoders lose that were never trained on them. Such pairs are
+# that the human triplets touch, an encoder loses that was not trained on them here. Such pairs are
 # short and plain captions, easier to put in order than the rest. A lower score on clean pairs is no
 # proof of a leak; what counts is whether one encoder loses more than another that has not seen the data.
 #

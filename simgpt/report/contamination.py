@@ -10,6 +10,7 @@ from simgpt.files import read_json
 from simgpt.report.figures import LABELS
 from simgpt.report.tables import markdown_table
 
+_LEVELS = ("exact", "normalised", "ngram", "near", "any")
 Audit = Mapping[str, Any]  # as `simgpt.evaluate.audit_contamination` returns it
 
 
@@ -36,13 +37,12 @@ def audits_table(audits: Mapping[str, Audit]) -> str:
 
     The change is that of the average of seven, x 100, where touched pairs are left out.
     """
-    levels = list(next(iter(audits.values()))["total"]["levels"])
-    header = ["data", "entries", *levels, "one side", "both sides", "together"]
+    header = ["data", "entries", *_LEVELS, "one side", "both sides", "together"]
     header += ["encoder", "change", "95 % interval"]
     rows = []
     for name, audit in audits.items():
         _, _, *found = _counts("", audit["total"])
-        del found[len(levels)]  # the number of pairs, the same in each row
+        del found[len(_LEVELS)]  # the number of pairs, the same in each row
         cells = [name.replace("-", " "), f"{audit['triplets']['count']:,}", *found]
         for model in audit["models"]:
             change = _rest(model["scores"]["average"]["without"]["any"])[1:]
@@ -55,8 +55,7 @@ def audits_table(audits: Mapping[str, Audit]) -> str:
 
 def touched_table(audit: Audit) -> str:
     """Sentences found at each level, and pairs touched at any, by task and subset."""
-    levels = list(audit["total"]["levels"])
-    header = ["", "sentences", *levels, "pairs", "one side", "both sides", "together"]
+    header = ["", "sentences", *_LEVELS, "pairs", "one side", "both sides", "together"]
     rows = []
     for name, task in audit["tasks"].items():
         rows.append(_counts(f"**{LABELS.get(name, name)}**", task))
@@ -127,7 +126,7 @@ def _counts(label: str, row: Mapping[str, Any]) -> list[str]:
     return [
         label,
         f"{row['sentences']:,}",
-        *(f"{counts['sentences']:,}" for counts in row["levels"].values()),
+        *(f"{row['levels'][level]['sentences']:,}" for level in _LEVELS),
         f"{row['pairs']:,}",
         *(f"{touched[key]:,}" for key in ("one_side", "both_sides", "together")),
     ]
