@@ -54,7 +54,7 @@ class Measured:
         return float(self.content["average"])
 
     @property
-    def identity(self) -> tuple[str, str, str]:
+    def identity(self) -> tuple[str, ...]:
         """What tells its model from all others."""
         return identity(self.content["model"])
 
@@ -146,10 +146,11 @@ def protocol_of(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {name: score["signature"].rpartition("|v")[0] for name, score in scores.items()}
 
 
-def identity(model: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What tells a result's model from all others: its weights, or its name, and its pooling."""
+def identity(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells a model from all others: weights, or name and revision; pooling; precision."""
     weights = model.get("weights_sha256") or model.get("name", "")
-    return weights, model.get("revision") or "", model.get("pooling", "auto")
+    how = model.get("pooling", "auto"), model.get("precision", "fp32")
+    return weights, model.get("revision") or "", *how
 
 
 def differing_settings(runs: Sequence[Measured]) -> list[str]:

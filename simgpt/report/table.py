@@ -112,11 +112,11 @@ def build_table(paths: Sequence[Path], *, seeds: bool = False) -> Table:
             _spread_cells(group) if len(group) > 1 else _cells(first, tests.get(first.identity, {}))
         )
         rows.append(Row(labels[first.path], cells, len(group)))
-    scheme = f"suite {suite_of(measured[0].content)}, " if measured else ""
+    suite = suite_of(measured[0].content) if measured else "senteval"
     aggregation = measured[0].content.get("aggregation", "all") if measured else "all"
     return Table(
-        f"Spearman x 100 on the seven STS benchmarks ({scheme}aggregation {aggregation})",
-        [*LABELS.values(), "avg."],
+        f"Spearman x 100 on the seven STS benchmarks (suite {suite}, aggregation {aggregation})",
+        [*(LABELS[name] for name in task_names(suite)), "avg."],
         rows,
         list(_notes(groups, store, baselines)),
         baselines,
