@@ -138,7 +138,7 @@ def _tests(
     groups: Sequence[Sequence[Measured]],
     compared: Sequence[Compared],
     labels: Mapping[Path, str],
-) -> tuple[dict[str, str], dict[tuple[str, str, str], dict[str, Mapping[str, Any]]]]:
+) -> tuple[dict[str, str], dict[tuple[str, ...], dict[str, Mapping[str, Any]]]]:
     """The comparisons whose first model has a row to itself.
 
     Returns:
@@ -155,7 +155,7 @@ def _tests(
             f"{len(MARKS)}"
         )
     marks = dict(zip(baselines, MARKS, strict=False))
-    tests: dict[tuple[str, str, str], dict[str, Mapping[str, Any]]] = {}
+    tests: dict[tuple[str, ...], dict[str, Mapping[str, Any]]] = {}
     for one in fitting:
         first, second = (identity(one.content["models"][key]) for key in ("first", "second"))
         tests.setdefault(first, {})[marks[second]] = one.content["tasks"]
