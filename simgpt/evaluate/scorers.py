@@ -19,6 +19,7 @@ MAX_TOKENS = 512
 # Tokens of a batch: on a processor, for each of its threads, few enough for the thread's caches.
 TOKENS_PER_THREAD = 1024
 TOKENS_ON_GPU = 65_536
+_TOKENISED_AT_ONCE = 2048
 
 Floats32 = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -162,14 +163,17 @@ class OnnxScorer:
 def token_ids(scorer: Scorer, sentences: Sequence[str]) -> list[list[int]]:
     """Token ids of each sentence, special tokens included, none of them padding.
 
-    Padding is refused by name: a tokenizer's file may ask for it, to 128 tokens for all.
+    Padding is refused by name: a tokenizer's file may ask for it, to 128 tokens for all. Some
+    thousands at a time, since besides the ids a tokenizer hands over every token's text and place.
     """
-    found: list[list[int]] = scorer.tokenizer(
-        list(sentences),
-        truncation=True,
-        max_length=scorer.limit,
-        padding=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-    )["input_ids"]
+    found: list[list[int]] = []
+    for first in range(0, len(sentences), _TOKENISED_AT_ONCE):
+        found += scorer.tokenizer(
+            list(sentences[first : first + _TOKENISED_AT_ONCE]),
+            truncation=True,
+            max_length=scorer.limit,
+            padding=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )["input_ids"]
     return found

@@ -97,9 +97,7 @@ def test_a_subset_of_one_pair_or_of_equal_scores_counts_under_all_and_has_no_sco
     assert found.spearman == pytest.approx(spearmanr(cosines, task.gold).statistic)
     assert found.subsets == {"many": pytest.approx(1), "odd": None}
     assert (found.aggregations["mean"], found.aggregations["wmean"]) == (None, None)
-    with pytest.raises(
-        SimgptError, match="subset odd has no Spearman .* no mean over .* all"
-    ):
+    with pytest.raises(SimgptError, match="subset odd has no Spearman .* no mean over .* all"):
         score_task(task, cosines, aggregation=Aggregation.MEAN)
 
 
