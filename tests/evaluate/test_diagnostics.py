@@ -300,7 +300,7 @@ def test_the_seven_are_calibrated_on_development_pairs_and_stsb_stands_for_all(
     def random_cosines(name, tasks, **settings):
         draw = np.random.default_rng(0)
         cosines = {task.name: draw.random(task.pairs).astype(np.float32) for task in tasks}
-        return Scored({"name": name}, cosines), None
+        return Scored({"name": name, "precision": "fp32"}, cosines), None
 
     monkeypatch.setattr("simgpt.evaluate.diagnostics.score_with_vectors", random_cosines)
     found = diagnose_model("random", benchmarks=str(toy_senteval))

@@ -58,11 +58,15 @@ def test_after_a_kill_between_encoding_and_scores_nothing_is_encoded_again(
 ):
     output = tmp_path / "bert.json"
     whole = evaluate_model(models[0], benchmarks="bundled", output=tmp_path / "whole.json")
-    monkeypatch.setattr(run, "write_json", lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        evaluate_model(models[0], benchmarks="bundled", output=output)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "write_json", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_model(models[0], benchmarks="bundled", output=output)
     assert not output.exists()
-    monkeypatch.undo()
     found = evaluate_model(models[0], benchmarks="bundled", output=output)
     assert len(encoded) == 2
     assert found["development"].keys() == whole["development"].keys()

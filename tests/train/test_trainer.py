@@ -110,15 +110,15 @@ def test_the_weights_with_the_best_score_are_exported(
 
 
 def test_only_development_sentences_are_encoded(few_pairs, bert, tmp_path, monkeypatch):
-    from sentence_transformers import SentenceTransformer
+    from simgpt.evaluate import encoding
 
-    real, encoded = SentenceTransformer.encode, []
+    real, encoded = encoding.token_ids, []
 
-    def encode(self, sentences, **kwargs):
+    def token_ids(scorer, sentences):
         encoded.append(list(sentences))
-        return real(self, sentences, **kwargs)
+        return real(scorer, sentences)
 
-    monkeypatch.setattr(SentenceTransformer, "encode", encode)
+    monkeypatch.setattr(encoding, "token_ids", token_ids)
     train(config(tmp_path, backbone=bert, eval_steps=2), tmp_path / "run")
     (subset,) = few_pairs.subsets
     assert len(encoded) == 3
