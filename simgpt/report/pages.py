@@ -41,6 +41,7 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     reading = annotation.load_reading(results)
     return (
         tables.facts(result)
+        | tables.rerun_facts(result, load_measured(results / "rerun"))
         | annotation.annotation_facts(yields, scale, reading)
         | training.training_facts(result, promcse, costs)
         | scoring.scoring_facts(timed)

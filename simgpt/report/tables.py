@@ -72,6 +72,23 @@ def environment_line(run: Measured) -> str:
     )
 
 
+def rerun_facts(result: Headline, again: Sequence[Measured]) -> dict[str, str]:
+    """The headline's runs, trained again by the same commands: how far the scores are off."""
+    by_seed = {(run.config or {})["seed"]: run for run in result.trained}
+    pairs = [(by_seed[(run.config or {})["seed"]], run) for run in again]
+    farthest = max(
+        abs(one - other)
+        for first, second in pairs
+        for one, other in zip(first.scores, second.scores, strict=True)
+    )
+    return {
+        "rerun_seeds": ", ".join(str((run.config or {})["seed"]) for run in again),
+        "rerun_average": f"{statistics.mean(run.average for run in again):.2f}",
+        "rerun_before": f"{statistics.mean(first.average for first, _ in pairs):.2f}",
+        "rerun_largest": f"{farthest:.2f}",
+    }
+
+
 def facts(result: Headline) -> dict[str, str]:
     """Measured numbers that prose refers to by name, as MyST substitutions."""
     training = [run.content["model"]["training"] for run in result.trained]

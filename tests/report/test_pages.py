@@ -119,6 +119,8 @@ def results(tmp_path):
         "headline/untouched": result(78.0),
         "headline/one": result(80.0, seed=1),
         "headline/two": result(81.0, seed=2),
+        "rerun/one": result(80.4, seed=1),
+        "rerun/two": result(80.8, seed=2),
         "selection/untouched": result(78.0, 66.0),
         "selection/slow": result(79.0, 70.0, seed=1, learning_rate=1e-5),
         "selection/fast": result(81.0, 75.0, seed=1),
@@ -153,6 +155,8 @@ def test_facts_tables_and_figures_are_written_for_the_book(results, tmp_path):
     facts = write_generated_pages(results, output)
     assert facts["gain"] == "+2.50"
     assert facts["triplets"] == "1,234"
+    rerun = [facts[f"rerun_{name}"] for name in ("seeds", "average", "before", "largest")]
+    assert rerun == ["1, 2", "80.60", "80.50", "0.40"]
     assert facts["training_minutes"] == "8"
     table = (output / "headline-table.txt").read_text()
     assert "*paper:* Theirs" in table
