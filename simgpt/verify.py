@@ -28,7 +28,8 @@ from simgpt.triplets import BUNDLED_DEV_PAIRS, BUNDLED_TRIPLETS
 # Spearman x 100. The same weights give the same second decimal wherever they are scored.
 SAME = 0.01
 # Training on another processor or with another version of a library rounds otherwise and ends in
-# other weights: by as much a task's score was seen to move. Other seeds move it further.
+# other weights. How far that moves a task's score is not known well; this bound is a convention,
+# about half of what another seed does at most (in the headline's runs).
 NEAR = 0.30
 
 
