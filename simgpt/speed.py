@@ -1,6 +1,5 @@
 """How fast an encoder scores, by the program that computes it, and whether its scores hold."""
 
-import importlib.util
 import logging
 import resource
 import tempfile
@@ -167,12 +166,9 @@ def _quantise(graph: Path, output: Path) -> None:
 def _obstacle(engine: Engine) -> str | None:
     """Why an engine cannot run here, or is not worth it."""
     if engine in (Engine.ONNX, Engine.INT8):
-        missing = [
-            package
-            for package in ("onnx", "onnxscript", "onnxruntime")
-            if importlib.util.find_spec(package) is None
-        ]
-        return f'{", ".join(missing)} not installed; pip install ".[onnx]"' if missing else None
+        from simgpt.train.export import packages_missing
+
+        return packages_missing()
     if engine is Engine.BF16 and not _good_at_bf16():
         return "this processor multiplies bf16 numbers no faster than fp32"
     return None

@@ -41,7 +41,7 @@ def test_scores_that_change_by_more_than_a_tenth_do_not_hold(bert, monkeypatch):
 
 def test_an_engine_that_cannot_run_is_left_out_with_its_reason(bert, monkeypatch):
     monkeypatch.setattr(speed, "_good_at_bf16", lambda: False)
-    monkeypatch.setattr(speed.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("simgpt.train.export.importlib.util.find_spec", lambda _: None)
     monkeypatch.setattr(speed, "_in_process", lambda *_: {"spearman": {"a": 0.8}})
     found = measure_speed(bert, benchmarks="bundled")
     assert list(found["encoders"]) == [Engine.FP32]

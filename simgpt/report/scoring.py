@@ -61,7 +61,7 @@ def draw_scoring(folder: Path, measured: Mapping[str, Any]) -> Drawing:
     return Drawing(
         "scoring",
         f"Bar chart of the seconds that scoring all seven benchmarks takes: {told}.",
-        "All seven benchmarks, the bundled encoder, the same scores. Median of rounds in turns.",
+        "All seven benchmarks, the bundled encoder. Median of rounds in turns.",
     )
 
 

@@ -123,7 +123,8 @@ def export_model(name: str, form: Form, output: Path) -> float:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise SimgptError(f"{output}: exists and is not an empty folder; give another --output")
     if form is Form.ONNX:
-        _check_packages()
+        if missing := packages_missing():
+            raise SimgptError(missing)
     encoder = load_encoder(name).cpu().eval()
     if (prompt := encoder.default_prompt_name) is not None:
         raise SimgptError(
@@ -313,14 +314,14 @@ def _write_onnx(name: str, encoder: "SentenceTransformer", folder: Path) -> floa
     return max(differences)
 
 
-def _check_packages() -> None:
+def packages_missing() -> str | None:
+    """Which packages that ONNX needs are not there, and how to get them; None if all are."""
     missing = [
         package
         for package in ("onnx", "onnxscript", "onnxruntime")
         if importlib.util.find_spec(package) is None
     ]
-    if missing:
-        raise SimgptError(f'{", ".join(missing)} not installed; pip install ".[onnx]"')
+    return f'{", ".join(missing)} not installed; pip install ".[onnx]"' if missing else None
 
 
 def _write_readme(
