@@ -236,7 +236,8 @@ def _arguments(cfg: RunConfig, output: Path, *, steps: int) -> TrainingArguments
         raise SimgptError("precision is fp16, and there is no GPU; set precision=auto or fp32")
     arguments = TrainingArguments(
         output_dir=str(output / TRAINER),
-        use_cpu=launched_on_cpu(),
+        # The library takes 16 bits on a CPU only when told that it is to be the CPU.
+        use_cpu=launched_on_cpu() or (cfg.precision is Precision.BF16 and not on_gpu),
         num_train_epochs=cfg.epochs,
         learning_rate=cfg.learning_rate,
         lr_scheduler_type="linear",
