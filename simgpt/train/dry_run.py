@@ -5,7 +5,7 @@ from typing import Any
 
 from simgpt.config import RunConfig
 from simgpt.train.devices import Device, published_device, this_machine
-from simgpt.train.estimate import Shape, advice, describe, estimate_run
+from simgpt.train.estimate import Shape, advice, describe, estimate_run, estimate_scoring
 from simgpt.triplets import training_triplets
 
 # Triplets whose sentences are measured, from the head of the file.
@@ -21,17 +21,7 @@ def dry_run(cfg: RunConfig) -> list[str]:
     Raises:
         SimgptError: the triplets are unusable, or the backbone's config is not to be had.
     """
-    from transformers import AutoConfig, AutoTokenizer
-
-    from simgpt.encoder import locate
-    from simgpt.encoder.loading import loading
-
-    with loading(cfg.backbone):
-        source = str(locate(cfg.backbone))
-        config, tokenizer = (
-            AutoConfig.from_pretrained(source),
-            AutoTokenizer.from_pretrained(source),
-        )
+    config, tokenizer = _backbone(cfg)
     count = sum(1 for _ in training_triplets(cfg))
     devices = [this_machine(cfg.precision), *(published_device(g, cfg.precision) for g in _GPUS)]
     return [
@@ -39,6 +29,31 @@ def dry_run(cfg: RunConfig) -> list[str]:
         for device in devices
         for line in estimate_lines(cfg, device, count=count, config=config, tokenizer=tokenizer)
     ]
+
+
+def estimated_seconds(
+    cfg: RunConfig, *, count: int, sentences: int, tokens: float
+) -> tuple[float, float]:
+    """What training takes on this machine, and embedding other sentences afterwards.
+
+    The middle of the estimate's range. Reads what `dry_run` reads.
+
+    Args:
+        cfg: The run.
+        count: Triplets of the run.
+        sentences: Sentences to embed.
+        tokens: Their mean length, special tokens included.
+
+    Raises:
+        SimgptError: as `dry_run`.
+    """
+    config, tokenizer = _backbone(cfg)
+    device = this_machine(cfg.precision)
+    sizes = _sizes(cfg, device, count=count, config=config, tokenizer=tokenizer)
+    scoring = estimate_scoring(
+        cfg, sentences=sentences, tokens=tokens, shape=sizes["shape"], device=device
+    )
+    return sum(estimate_run(cfg, **sizes).seconds) / 2, sum(scoring) / 2
 
 
 def estimate_lines(
@@ -60,14 +75,34 @@ def estimate_lines(
         tokenizer: The backbone's tokenizer.
         processes: Data-parallel processes.
     """
+    sizes = _sizes(
+        cfg, device, count=count, config=config, tokenizer=tokenizer, processes=processes
+    )
+    told = advice(cfg, **sizes)
+    return [describe(estimate_run(cfg, **sizes)), *([f"  {told}"] if told else [])]
+
+
+def _backbone(cfg: RunConfig) -> tuple[Any, Any]:
+    """Config and tokenizer, without the weights."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    from simgpt.encoder import locate
+    from simgpt.encoder.loading import loading
+
+    with loading(cfg.backbone):
+        source = str(locate(cfg.backbone))
+        return AutoConfig.from_pretrained(source), AutoTokenizer.from_pretrained(source)
+
+
+def _sizes(
+    cfg: RunConfig, device: Device, *, count: int, config: Any, tokenizer: Any, processes: int = 1
+) -> dict[str, Any]:
     texts = [text for triplet in islice(training_triplets(cfg), _SAMPLE) for text in triplet.texts]
     ids = tokenizer(texts, truncation=True, max_length=cfg.max_tokens, padding=False)["input_ids"]
-    sizes: dict[str, Any] = {
+    return {
         "triplets": count,
         "tokens_per_sentence": sum(map(len, ids)) / len(ids),
         "shape": Shape.of(config),
         "device": device,
         "processes": processes,
     }
-    told = advice(cfg, **sizes)
-    return [describe(estimate_run(cfg, **sizes)), *([f"  {told}"] if told else [])]

@@ -129,6 +129,23 @@ def estimate_run(
     return Estimate(device.name, steps, (low, high), memory, fits, device.memory_gib)
 
 
+def estimate_scoring(
+    cfg: RunConfig, *, sentences: int, tokens: float, shape: Shape, device: Device
+) -> tuple[float, float]:
+    """Seconds, low and high, in which the run's encoder embeds sentences in fp32.
+
+    Args:
+        cfg: The run.
+        sentences: How many.
+        tokens: Their mean length, special tokens included.
+        shape: The backbone's.
+        device: What computes.
+    """
+    work = sentences * _Work(cfg, shape, tokens, 1).forward_flops(tokens)
+    low, high = (work / (device.fp32_tflops * 1e12 * share) for share in reversed(device.reached))
+    return low, high
+
+
 @dataclass(frozen=True)
 class _Work:
     """Operations and bytes of a run."""
