@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from simgpt.config import ConfigError, RunConfig
+from simgpt.config import ConfigError, RunConfig, ScoringPrecision
 from simgpt.errors import SimgptError
 from simgpt.files import read_text
 
@@ -93,6 +93,7 @@ class Study:
         seeds: Seeds of every trained row.
         reference: Name of the row that the others are compared with, seed by seed.
         keep_models: Whether trained weights stay in the run folders.
+        scoring_precision: In what the benchmarks' sentences are embedded; the protocol's is fp32.
         settings: Settings of all rows.
         rows: In the order of the tables.
     """
@@ -103,6 +104,7 @@ class Study:
     seeds: Sequence[int]
     reference: str
     keep_models: bool
+    scoring_precision: ScoringPrecision
     settings: Mapping[str, Any]
     rows: Sequence[Row]
 
@@ -194,6 +196,7 @@ def _study(name: str, content: dict[str, Any]) -> Study:
         "seeds": _checked_seeds("seeds", table.take("seeds", list)),
         "reference": table.take("reference", str),
         "keep_models": table.take("keep_models", bool, False),
+        "scoring_precision": _precision(table.take("scoring_precision", str, "fp32")),
         "settings": _settings("settings", table.take("settings", dict, {})),
         "rows": [_row(_Table(f"rows[{n}]", row), data) for n, row in enumerate(rows, start=1)],
     }
@@ -265,6 +268,14 @@ def _row(table: "_Table", data: Mapping[str, Data]) -> Row:
     )
     table.end()
     return row
+
+
+def _precision(value: str) -> ScoringPrecision:
+    if value not in list(ScoringPrecision):
+        raise GridError(
+            f"scoring_precision is {value!r}; it must be one of: {', '.join(ScoringPrecision)}"
+        )
+    return ScoringPrecision(value)
 
 
 def _settings(place: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def run_study(
                 logger.info("%s is left out: %s", job.name, _AT_WORK)
                 continue
             if job.finished() is None:  # another process may have come first
-                _work(job)
+                _work(job, grid.scoring_precision)
             if not grid.keep_models:
                 _remove_weights(job)
         gc.collect()  # a trainer is a circle, with a model and its optimizer in it
@@ -83,7 +83,7 @@ def _check_benchmarks(todo: Sequence[Job]) -> None:
         find_tasks(setting)
 
 
-def _work(job: Job) -> None:
+def _work(job: Job, precision: ScoringPrecision) -> None:
     from simgpt.evaluate import evaluate_model
     from simgpt.train import train
 
@@ -93,7 +93,7 @@ def _work(job: Job) -> None:
             cfg.backbone,
             benchmarks=cfg.benchmarks,
             pooling=cfg.pooling,
-            precision=ScoringPrecision.FP32,
+            precision=precision,
             output=job.result,
             progress=True,
         )
@@ -102,7 +102,7 @@ def _work(job: Job) -> None:
     evaluate_model(
         str(job.folder),
         benchmarks=cfg.benchmarks,
-        precision=ScoringPrecision.FP32,
+        precision=precision,
         output=job.result,
         progress=True,
     )
