@@ -275,6 +275,18 @@ def test_missing_benchmarks_stop_a_study_before_anything_is_trained(folder, back
     assert not (tmp_path / "runs" / "lost").exists()
 
 
-def test_no_model_stays_in_memory_after_its_cell(grid, tmp_path):
-    run(grid, tmp_path, rows=["both"])
-    assert not [thing for thing in gc.get_objects() if type(thing) is TripletModel]
+def test_no_trained_model_is_in_memory_while_it_is_scored(grid, tmp_path, monkeypatch):
+    alive = []
+
+    def scored(*_, **__):
+        alive.extend(thing for thing in gc.get_objects() if type(thing) is TripletModel)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("simgpt.evaluate.evaluate_model", scored)
+    gc.disable()  # which would by chance come first
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(grid, tmp_path, rows=["both"], seeds=[1])
+    finally:
+        gc.enable()
+    assert alive == []
