@@ -1,6 +1,5 @@
 """Run a study: train and score every cell that has no result yet."""
 
-import gc
 import logging
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -73,7 +72,6 @@ def run_study(
                 _work(job, grid.scoring_precision)
             if not grid.keep_models:
                 _remove_weights(job)
-        gc.collect()  # a trainer is a circle, with a model and its optimizer in it
         _tell(grid, job, cells, todo[position + 1 :])
     return left_out
 
