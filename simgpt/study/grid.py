@@ -283,7 +283,8 @@ def _row(table: "_Table", data: Mapping[str, Data]) -> Row:
     if untouched and average_of:
         raise GridError(f"{place} is untouched or an average_of, not both")
     if (untouched and source) or (average_of and (source or settings)):
-        raise GridError(f"{place} trains on nothing; leave out its data and what it sets")
+        kind = "an untouched" if untouched else "an averaged"
+        raise GridError(f"{place}: {kind} row trains on nothing; leave out its data and settings")
     if source not in ("", BUNDLED, *data):
         raise GridError(
             f"{place}: data is {source!r}; it must be one of: {', '.join((BUNDLED, *data))}"

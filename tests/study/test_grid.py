@@ -27,7 +27,10 @@ def names(cells):
 def test_every_bundled_study_can_be_read_and_its_rows_differ(name):
     study = load_study(name)
     cells = study.cells(seeds=[1])
-    runs = {(c.row.untouched, c.row.data.name, str(study.config(c).to_dict())) for c in cells}
+    runs = {
+        (c.row.untouched, c.row.average_of, c.row.data.name, str(study.config(c).to_dict()))
+        for c in cells
+    }
     assert len(runs) == len(cells)
     assert study.question.endswith("?")
 
@@ -37,6 +40,34 @@ def test_every_row_comes_once_before_any_comes_twice_and_an_untouched_one_once(w
     order = ["plain", "cold-seed1", "both-seed1", "cold-seed2", "both-seed2"]
     assert names(study.cells()) == order
     assert names(study.cells(seeds=[7], rows=["cold"])) == ["cold-seed7"]
+
+
+def test_an_average_comes_after_the_runs_that_it_is_made_of(write):
+    mean = {"name": "mean", "label": "mean of both", "average_of": "both"}
+    study = load_study(write(GRID | {"keep_models": True, "rows": [mean, *GRID["rows"]]}))
+    assert names(study.cells())[-1] == "mean"
+    assert names(study.cells(rows=["mean"])) == ["mean"]
+
+
+@pytest.mark.parametrize(
+    ("row", "study", "sentence"),
+    [
+        ({"average_of": "plain"}, {}, "row mean: average_of is 'plain'; .*: cold, both"),
+        ({"average_of": "both"}, {"keep_models": False}, "row mean: .*keep_models = true"),
+        ({"average_of": "both"}, {"seeds": [1]}, "row mean: .*two or more seeds"),
+        ({"average_of": "both", "set": {"seed": 1}}, {}, "seed"),
+        (
+            {"average_of": "both", "set": {"epochs": 2}},
+            {},
+            "an averaged row trains on nothing",
+        ),
+        ({"average_of": "both", "untouched": True}, {}, "row mean is untouched or an average_of"),
+    ],
+)
+def test_an_average_that_cannot_be_is_refused(write, row, study, sentence):
+    rows = [*GRID["rows"], {"name": "mean", "label": "mean"} | row]
+    with pytest.raises(GridError, match=sentence):
+        load_study(write(GRID | {"keep_models": True, "rows": rows} | study))
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7])

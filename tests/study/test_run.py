@@ -116,6 +116,35 @@ def test_two_shards_make_the_whole(grid, whole, tmp_path):
     assert one | other == found(whole)
 
 
+@pytest.fixture(scope="module")
+def averaging(folder, backbone):
+    mean = {"name": "mean", "label": "mean of both", "average_of": "both"}
+    both = {"name": "both", "label": "all of it", "data": "few"}
+    data = {"few": {"from": str(next(folder.glob("*triplets.jsonl")))}}
+    return write_grid(folder, backbone, name="mean", keep_models=True, rows=[both, mean], data=data)
+
+
+def test_an_average_is_scored_once_its_runs_are_there(averaging, tmp_path):
+    reason = "it needs the runs mean/both-seed1, mean/both-seed2; run these here first"
+    assert run(averaging, tmp_path, rows=["mean"]) == {"mean/mean": reason}
+    assert run(averaging, tmp_path) == {}
+    result = json.loads((tmp_path / "book/results/mean/mean.json").read_text())
+    assert [held["config"]["seed"] for held in result["model"]["averaged"]] == [1, 2]
+    files = (tmp_path / "book/results/mean").glob("*.json")
+    assert len({json.loads(file.read_text())["cosines_sha256"] for file in files}) == 3
+    assert run(averaging, tmp_path, rows=["mean"]) == {}  # finished, and known to be
+
+
+def test_an_average_of_other_runs_is_not_taken_for_this_one(averaging, tmp_path):
+    run(averaging, tmp_path)
+    path = tmp_path / "book/results/mean/mean.json"
+    result = json.loads(path.read_text())
+    result["model"]["averaged"][1]["config"]["temperature"] = 0.5
+    path.write_text(json.dumps(result))
+    with pytest.raises(SimgptError, match="both-seed2: temperature"):
+        run(averaging, tmp_path, rows=["mean"])
+
+
 # In the order in which a cell comes by; the number says at which time it is killed.
 KILLS = [
     ("config.json is written, not yet in place", 1),
