@@ -117,7 +117,7 @@ def test_two_shards_make_the_whole(grid, whole, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def averaging(folder, backbone):
+def averaging(folder, backbone, grid):
     mean = {"name": "mean", "label": "mean of both", "average_of": "both"}
     both = {"name": "both", "label": "all of it", "data": "few"}
     data = {"few": {"from": str(next(folder.glob("*triplets.jsonl")))}}
