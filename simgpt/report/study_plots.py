@@ -72,8 +72,9 @@ def headline_plot(study: StudyResults, paper: Sequence[Published]) -> Figure:
         _mark(lower, gain.mean, gain.spread, 0)
     lower.plot(list(gains.values()), range(1, 1 + len(gains)), "o", color="C0", fillstyle="none")
     lower.axvline(0, color=mpl.rcParams["text.color"], linewidth=1)
-    here = "here: LLM over human triplets" + ("" if gain else " (not measured yet)")
-    _rows_axis(lower, [here, *(f"paper: {name}" for name in gains)], "gain")
+    here = "here: over human triplets" + ("" if gain else " (not measured yet)")
+    labels = [here, *(f"paper: over {name}" for name in gains)]
+    _rows_axis(lower, labels, "gain of LLM triplets, Spearman x 100")
     return figure
 
 
@@ -146,6 +147,7 @@ def curve_plot(study: StudyResults) -> Figure:
             label="predicted from the smaller sizes",
         )
     axes.set(xscale="log", xlabel="triplets (logarithmic)", ylabel=measure_of(study))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=9)

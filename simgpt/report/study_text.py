@@ -124,7 +124,7 @@ def told_difference(one: Difference) -> str:
     if one.spread is None:
         return f"{one.mean:+.2f} (one seed: no interval, no test)"
     p = _p(one.p if one.p_holm is None else one.p_holm)
-    told = p if p.startswith("<") else f"= {p}"
+    told = p if p.startswith("<") else f"= {p}"  # as a table has it: < 0.001, 0.012
     return f"{one.mean:+.2f} (95 % interval {_ends(one.spread, '+')}, p {told})"
 
 
@@ -167,4 +167,4 @@ def _seeds(row: StudyRow, study: StudyResults) -> str:
 def _p(p: float | None) -> str:
     if p is None:
         return ""
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
