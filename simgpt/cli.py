@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from simgpt import cli_annotate, cli_evaluate, cli_report
+from simgpt import cli_annotate, cli_evaluate, cli_report, cli_study
 from simgpt.config import ConfigError, RunConfig, profile_names
 from simgpt.errors import SimgptError
 from simgpt.released import RELEASES, import_release
@@ -29,6 +29,7 @@ app.add_typer(triplets_app, name="triplets")
 app.add_typer(cli_annotate.app, name="annotate")
 app.add_typer(cli_evaluate.app, name="evaluate")
 app.add_typer(cli_report.app, name="report")
+app.add_typer(cli_study.app, name="study")
 
 Profile = Annotated[str, typer.Option(help=f"One of: {', '.join(profile_names())}.")]
 Settings = Annotated[

@@ -58,11 +58,15 @@ def _cpu_name() -> str:
 
 @cache
 def git_state() -> dict[str, Any]:
-    """Commit of the checkout this package runs from; empty for an installed package."""
+    """Commit of the checkout this package runs from; empty for an installed package.
+
+    It is dirty when the package differs from that commit: results written meanwhile, which later
+    ones of a study would else be marked by, lie elsewhere.
+    """
     folder = Path(__file__).parent
     try:
         commit = _git(folder, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+        return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--", "."))}
     except (OSError, subprocess.CalledProcessError):
         return {}
 

@@ -3,10 +3,14 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from simgpt.config import Precision
 from simgpt.environment import describe_environment
 from simgpt.study.job import Job
+
+if TYPE_CHECKING:
+    from simgpt.train.devices import Device
 
 # Of the seven benchmarks, by tests/benchmarks/evaluate_throughput.py: different sentences, and
 # their mean length in tokens. Resampling them took about half a minute on two cores.
@@ -27,6 +31,7 @@ class Pace:
         self.here = _computer(describe_environment()["machine"])
         self.training: dict[str, list[float]] = defaultdict(list)  # seconds a triplet, by row
         self.scoring: list[float] = []
+        self._devices: dict[Precision, Device] = {}
         self._estimated: dict[str, tuple[float, float]] = {}
         for job in cells:
             if result := job.finished():
@@ -47,12 +52,19 @@ class Pace:
 
     def _estimate(self, job: Job) -> tuple[float, float]:
         """Training and scoring, by the package's estimate."""
+        from simgpt.train.devices import this_machine
         from simgpt.train.dry_run import estimated_seconds
 
-        row = job.cell.row.name
+        row, precision = job.cell.row.name, job.config.precision
+        if precision not in self._devices:  # measured once: rows are compared
+            self._devices[precision] = this_machine(precision)
         if row not in self._estimated:
             training, scoring = estimated_seconds(
-                job.config, count=job.triplets(), sentences=_SENTENCES, tokens=_TOKENS
+                job.config,
+                self._devices[precision],
+                count=job.triplets(),
+                sentences=_SENTENCES,
+                tokens=_TOKENS,
             )
             self._estimated[row] = training, scoring + _RESAMPLING_S
         return self._estimated[row]

@@ -32,14 +32,15 @@ def dry_run(cfg: RunConfig) -> list[str]:
 
 
 def estimated_seconds(
-    cfg: RunConfig, *, count: int, sentences: int, tokens: float
+    cfg: RunConfig, device: Device, *, count: int, sentences: int, tokens: float
 ) -> tuple[float, float]:
-    """What training takes on this machine, and embedding other sentences afterwards.
+    """What training takes on a device, and embedding other sentences afterwards.
 
     The middle of the estimate's range. Reads what `dry_run` reads.
 
     Args:
         cfg: The run.
+        device: What it computes on.
         count: Triplets of the run.
         sentences: Sentences to embed.
         tokens: Their mean length, special tokens included.
@@ -48,7 +49,6 @@ def estimated_seconds(
         SimgptError: as `dry_run`.
     """
     config, tokenizer = _backbone(cfg)
-    device = this_machine(cfg.precision)
     sizes = _sizes(cfg, device, count=count, config=config, tokenizer=tokenizer)
     scoring = estimate_scoring(
         cfg, sentences=sentences, tokens=tokens, shape=sizes["shape"], device=device
