@@ -28,7 +28,7 @@ from simgpt.report.study_text import (
     difference_finding,
     differences_table,
     headline_finding,
-    scores_table,
+    rows_table,
     told_difference,
 )
 
@@ -54,12 +54,27 @@ def study_pages(
         if name in study_names():
             study = load_study_results(results, name)
             drawings += _draw(folder, study, results)
-            fragments[f"study-{name}-table"] = f"{scores_table(study)}\n{differences_table(study)}"
-            facts[f"study_{name}"] = _finding(study, results)
+            fragments[f"study-{name}-table"] = f"{rows_table(study)}\n{differences_table(study)}"
+            facts[f"study_{name}"] = study_finding(study, results)
     rows = clean_rows(results)
     facts["study_clean"] = _clean_finding(rows)
     drawings += [_draw_clean(folder, rows)] if rows else []
     return drawings, fragments, facts
+
+
+def study_finding(study: StudyResults, results: Path) -> str:
+    """What a study found, in the words that fit its question.
+
+    Args:
+        study: Its results.
+        results: Where the paper's numbers are, which the headline's stand beside.
+    """
+    match study.name:
+        case "headline":
+            return headline_finding(study, load_paper(results))
+        case "size":
+            return curve_finding(study)
+    return difference_finding(study)
 
 
 def clean_rows(results: Path) -> dict[str, tuple[float, float]]:
@@ -80,15 +95,6 @@ def clean_rows(results: Path) -> dict[str, tuple[float, float]]:
         )
         for name, rows in found.items()
     }
-
-
-def _finding(study: StudyResults, results: Path) -> str:
-    match study.name:
-        case "headline":
-            return headline_finding(study, load_paper(results))
-        case "size":
-            return curve_finding(study)
-    return difference_finding(study)
 
 
 def _draw(folder: Path, study: StudyResults, results: Path) -> Iterator[Drawing]:

@@ -21,7 +21,7 @@ from simgpt.report.tables import markdown_table
 NOT_YET = "not measured yet"
 
 
-def scores_table(study: StudyResults) -> str:
+def rows_table(study: StudyResults) -> str:
     """Each row's means over its seeds: the tasks, and the average with its interval."""
     tasks = list(study.measured[0].task_means) if study.measured else list(TASKS)
     average = "avg." if study.of_benchmarks else "mean"

@@ -25,7 +25,7 @@ from simgpt.report.study_text import (
     difference_finding,
     differences_table,
     headline_finding,
-    scores_table,
+    rows_table,
     told_difference,
 )
 
@@ -148,7 +148,7 @@ def test_equal_differences_have_a_p_without_a_division_by_zero():
 def test_tables_name_what_is_missing_and_how_to_measure_it(place):
     fill(place, some_seed1=result(80.0, seed=1), all_seed1=result(81.0, seed=1))
     study = load(place)
-    scores = scores_table(study).splitlines()
+    scores = rows_table(study).splitlines()
     assert scores[0].startswith("| row | STS12 | STS13 |")
     assert scores[2].split("|")[2].strip() == "not measured yet"
     assert scores[3].startswith("| some of it | 80.00 |")
@@ -170,7 +170,7 @@ def test_nothing_measured_is_a_sentence_a_table_and_no_figure(place):
     study = load(place)
     assert difference_finding(study) == "Not measured yet; `simgpt study run own` does."
     assert curve_finding(study) == "Not measured yet; `simgpt study run own` does."
-    assert scores_table(study).count("not measured yet") == 4
+    assert rows_table(study).count("not measured yet") == 4
 
 
 def test_a_finding_tells_chance_from_difference(measured):
@@ -193,7 +193,7 @@ def test_development_pairs_stand_in_where_nothing_else_was_scored(place):
     study = load(fill(place, all_seed1=content, some_seed1=content))
     assert score_of(study.reference.runs[1]) == pytest.approx(70.0)
     assert not study.of_benchmarks
-    assert "bundled_dev" in scores_table(study)
+    assert "bundled_dev" in rows_table(study)
     with figure_style():
         (axes,) = difference_plot(study).axes
     assert "no benchmark" in axes.get_xlabel()
