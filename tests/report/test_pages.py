@@ -150,6 +150,30 @@ def test_the_headline_is_the_mean_over_seeds_against_the_untouched_encoder(resul
     assert mean_scores(found.trained) == pytest.approx([80.5] * 7)
 
 
+def test_runs_from_before_the_grid_count_until_two_of_its_own_are_there(results):
+    folder = results / "headline"
+    for seed, average in ((1, 79.0), (2, 79.5), (10, 80.0)):
+        content = result(average, seed=seed)
+        (folder / f"laptop-seed{seed}.json").write_text(json.dumps(content))
+    assert [run.average for run in headline(results).trained] == [80.0, 81.0]
+    (folder / "llm-all-seed2.json").unlink()
+    assert [run.average for run in headline(results).trained] == [79.0, 79.5, 80.0]
+
+
+def test_graded_runs_have_lines_of_their_own_and_are_no_part_of_the_mean(results, tmp_path):
+    write_generated_pages(results, tmp_path / "before")
+    assert "graded" not in (tmp_path / "before" / "headline-table.txt").read_text()
+    (results / "headline" / "graded-seed1.json").write_text(json.dumps(result(83.0, seed=1)))
+    assert headline(results).mean_average == 80.5
+    write_generated_pages(results, tmp_path / "after")
+    *_, trained, graded = (tmp_path / "after" / "headline-table.txt").read_text().splitlines()
+    assert "LLM triplets, mean of 2 seeds" in trained
+    assert "graded pairs |" in graded
+    assert graded.endswith("| **83.00** |")
+    seeds = (tmp_path / "after" / "seeds-table.txt").read_text()
+    assert "| seed 1, graded pairs too | 83.00 |" in seeds
+
+
 def test_facts_tables_and_figures_are_written_for_the_book(results, tmp_path):
     output = tmp_path / "generated"
     facts = write_generated_pages(results, output)
