@@ -101,6 +101,19 @@ def train_encoder(
         typer.echo(f"Score it with: simgpt evaluate {output}")
 
 
+@app.command("average")
+def average(
+    runs: Annotated[list[Path], typer.Argument(help="Finished run folders, two or more.")],
+    output: Annotated[Path, typer.Option(help="Folder for the model; new or empty.")],
+) -> None:
+    """Average the weights of several runs: one model, often better than each."""
+    from simgpt.train.averaging import average_runs
+
+    average_runs(runs, output)
+    typer.echo(f"Averaged model: {output}")
+    typer.echo(f"Score it with: simgpt evaluate {output}")
+
+
 @app.command()
 def export(
     model: Annotated[

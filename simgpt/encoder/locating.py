@@ -9,6 +9,7 @@ from simgpt.files import COMPLETE, sha256_of
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
 PREFIX_FILE = "prefix.safetensors"
+AVERAGED = "averaged.json"
 ONNX_FILE = "model.onnx"
 
 

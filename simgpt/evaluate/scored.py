@@ -17,6 +17,7 @@ from safetensors.numpy import save
 
 from simgpt.config import Pooling, ScoringPrecision
 from simgpt.encoder import weights_sha256
+from simgpt.encoder.locating import AVERAGED
 from simgpt.errors import SimgptError
 from simgpt.evaluate.encoding import encode
 from simgpt.evaluate.scorers import load_scorer
@@ -112,8 +113,8 @@ def describe_model(
 ) -> dict[str, Any]:
     """What a model is: hash of its weights, how it pools and computes, and where it comes from.
 
-    A run folder brings its config and the data it was trained on; a model of the hub, the revision
-    that was loaded.
+    A run folder brings its config and the data it was trained on, an average of runs that of each;
+    a model of the hub, the revision that was loaded.
     """
     described: dict[str, Any] = {
         "weights_sha256": weights_sha256(name),
@@ -129,6 +130,8 @@ def describe_model(
         described["training"] = read_json(folder / "environment.json")
     elif folder.is_dir() or name == "bundled":
         described["name"] = folder.name
+        if (folder / AVERAGED).is_file():
+            described["averaged"] = read_json(folder / AVERAGED)
     else:
         described |= {"name": name, "revision": hub_revision(name)}
     return described

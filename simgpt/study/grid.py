@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from simgpt.config import ConfigError, RunConfig
+from simgpt.config import ConfigError, RunConfig, ScoringPrecision
 from simgpt.errors import SimgptError
 from simgpt.files import read_text
 
@@ -60,6 +60,7 @@ class Row:
         settings: Settings of its own, over the study's.
         data: What it trains on.
         untouched: Not trained: the backbone as it is.
+        average_of: Not trained: the mean of the weights of this row's runs, all seeds together.
     """
 
     name: str
@@ -67,11 +68,17 @@ class Row:
     settings: Mapping[str, Any]
     data: Data
     untouched: bool
+    average_of: str
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it has a run for every seed."""
+        return not self.untouched and not self.average_of
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A row with one seed; an untouched row has none."""
+    """A row with one seed; what is not trained has none."""
 
     row: Row
     seed: int | None
@@ -93,6 +100,7 @@ class Study:
         seeds: Seeds of every trained row.
         reference: Name of the row that the others are compared with, seed by seed.
         keep_models: Whether trained weights stay in the run folders.
+        scoring_precision: In what the benchmarks' sentences are embedded; the protocol's is fp32.
         settings: Settings of all rows.
         rows: In the order of the tables.
     """
@@ -103,6 +111,7 @@ class Study:
     seeds: Sequence[int]
     reference: str
     keep_models: bool
+    scoring_precision: ScoringPrecision
     settings: Mapping[str, Any]
     rows: Sequence[Row]
 
@@ -122,6 +131,8 @@ class Study:
     ) -> list[Cell]:
         """The cells, seeds outermost: a study cut short has every row before any twice.
 
+        Averages come last, after the runs that they are made of.
+
         Args:
             seeds: Instead of the study's.
             rows: Names of the only rows wanted.
@@ -139,12 +150,14 @@ class Study:
         part, parts = shard
         if not 1 <= part <= parts:
             raise GridError(f"shard {part}/{parts}: the first number must be from 1 to {parts}")
+        wanted = [row for row in self.rows if rows is None or row.name in rows]
         cells = [
-            Cell(row, None if row.untouched else seed)
+            Cell(row, seed if row.is_trained else None)
             for turn, seed in enumerate(seeds)
-            for row in self.rows
-            if (rows is None or row.name in rows) and not (row.untouched and turn)
+            for row in wanted
+            if row.is_trained or (row.untouched and not turn)
         ]
+        cells += [Cell(row, None) for row in wanted if row.average_of]
         return cells[part - 1 :: parts]
 
 
@@ -194,6 +207,7 @@ def _study(name: str, content: dict[str, Any]) -> Study:
         "seeds": _checked_seeds("seeds", table.take("seeds", list)),
         "reference": table.take("reference", str),
         "keep_models": table.take("keep_models", bool, False),
+        "scoring_precision": _precision(table.take("scoring_precision", str, "fp32")),
         "settings": _settings("settings", table.take("settings", dict, {})),
         "rows": [_row(_Table(f"rows[{n}]", row), data) for n, row in enumerate(rows, start=1)],
     }
@@ -208,12 +222,27 @@ def _study(name: str, content: dict[str, Any]) -> Study:
             f"reference is {found['reference']!r}; it must be one of the rows: {', '.join(names)}"
         )
     study = Study(**found)
+    _check_averages(study)
     for cell in study.cells(seeds=study.seeds[:1]):
         try:
             study.config(cell)
         except ConfigError as error:
             raise GridError(f"row {cell.row.name}: {error}") from error
     return study
+
+
+def _check_averages(study: Study) -> None:
+    trained = [row.name for row in study.rows if row.is_trained]
+    for row in study.rows:
+        if row.average_of and row.average_of not in trained:
+            raise GridError(
+                f"row {row.name}: average_of is {row.average_of!r}; it must be one of the trained "
+                f"rows: {', '.join(trained)}"
+            )
+        if row.average_of and (not study.keep_models or len(study.seeds) < 2):
+            raise GridError(
+                f"row {row.name}: an average needs two or more seeds and keep_models = true"
+            )
 
 
 def _data(name: str, table: "_Table") -> Data:
@@ -249,9 +278,13 @@ def _row(table: "_Table", data: Mapping[str, Data]) -> Row:
     if _SEED.search(name):
         raise GridError(f"{table.place}.name is {name!r}; results of another row may end so")
     place, untouched = f"row {name}", table.take("untouched", bool, False)
-    source = table.take("data", str, "")
-    if untouched and source:
-        raise GridError(f"{place}: an untouched row trains on nothing; leave out its data")
+    average_of, source = table.take("average_of", str, ""), table.take("data", str, "")
+    settings = _settings(f"{place}: set", table.take("set", dict, {}))
+    if untouched and average_of:
+        raise GridError(f"{place} is untouched or an average_of, not both")
+    if (untouched and source) or (average_of and (source or settings)):
+        kind = "an untouched" if untouched else "an averaged"
+        raise GridError(f"{place}: {kind} row trains on nothing; leave out its data and settings")
     if source not in ("", BUNDLED, *data):
         raise GridError(
             f"{place}: data is {source!r}; it must be one of: {', '.join((BUNDLED, *data))}"
@@ -259,12 +292,21 @@ def _row(table: "_Table", data: Mapping[str, Data]) -> Row:
     row = Row(
         name=name,
         label=table.take("label", str, name),
-        settings=_settings(f"{place}: set", table.take("set", dict, {})),
+        settings=settings,
         data=data.get(source, Data(name=BUNDLED, where={})),
         untouched=untouched,
+        average_of=average_of,
     )
     table.end()
     return row
+
+
+def _precision(value: str) -> ScoringPrecision:
+    if value not in list(ScoringPrecision):
+        raise GridError(
+            f"scoring_precision is {value!r}; it must be one of: {', '.join(ScoringPrecision)}"
+        )
+    return ScoringPrecision(value)
 
 
 def _settings(place: str, given: dict[str, Any]) -> dict[str, Any]:

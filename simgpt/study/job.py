@@ -28,6 +28,7 @@ class Job:
         folder: Its run folder.
         result: What scoring writes; its cosines lie beside it.
         missing: Why its data is not to be had; empty where it is.
+        parts: The runs that an average is made of.
     """
 
     cell: Cell
@@ -35,6 +36,7 @@ class Job:
     folder: Path
     result: Path
     missing: str = ""
+    parts: Sequence["Job"] = ()
 
     @property
     def name(self) -> str:
@@ -51,9 +53,7 @@ class Job:
             return None
         result: dict[str, Any] = read_json(self.result)
         model = result.get("model", {})
-        differ = (
-            _of_other_weights(self, model) if self.cell.row.untouched else _changed(self, model)
-        )
+        differ = _differences(self, model)
         if differ:
             raise SimgptError(
                 f"{self.result}: the result of another run (it differs in {', '.join(differ)}); "
@@ -68,11 +68,15 @@ class Job:
 
     def is_trained(self) -> bool:
         """Whether only scoring is left."""
-        return self.cell.row.untouched or (self.folder / COMPLETE).is_file()
+        return not self.cell.row.is_trained or (self.folder / COMPLETE).is_file()
+
+    def waits_for(self) -> list[str]:
+        """Runs that an average is made of, and that are not there."""
+        return [part.name for part in self.parts if not (part.folder / COMPLETE).is_file()]
 
     def triplets(self) -> int:
         """Triplets that an epoch trains on."""
-        if self.cell.row.untouched:
+        if not self.cell.row.is_trained:
             return 0
         count = _different(triplets_path(self.config), self.config.hard_negatives)
         return min(count, self.config.max_triplets or count)
@@ -91,8 +95,11 @@ def jobs(study: Study, cells: Sequence[Cell], *, output: Path, runs: Path) -> li
         SimgptError: a data file is there and unsound.
     """
     prepared: dict[str, str | MissingData] = {}
-    found = []
-    for cell in cells:
+    rows = {row.name: row for row in study.rows}
+
+    def job(cell: Cell) -> Job:
+        source = rows.get(cell.row.average_of)
+        parts = [job(Cell(source, seed)) for seed in study.seeds] if source else []
         data = cell.row.data
         if data.name not in prepared:
             try:
@@ -101,16 +108,29 @@ def jobs(study: Study, cells: Sequence[Cell], *, output: Path, runs: Path) -> li
                 prepared[data.name] = error
         triplets = prepared[data.name]
         missing = str(triplets) if isinstance(triplets, MissingData) else ""
-        found.append(
-            Job(
-                cell=cell,
-                config=study.config(cell, triplets=data.source if missing else str(triplets)),
-                folder=runs / study.name / cell.name,
-                result=output / study.name / f"{cell.name}.json",
-                missing=missing,
-            )
+        return Job(
+            cell=cell,
+            config=study.config(cell, triplets=data.source if missing else str(triplets)),
+            folder=runs / study.name / cell.name,
+            result=output / study.name / f"{cell.name}.json",
+            missing=missing,
+            parts=parts,
         )
-    return found
+
+    return [job(cell) for cell in cells]
+
+
+def _differences(job: Job, model: dict[str, Any]) -> list[str]:
+    """In what a result's model is not this cell's."""
+    if job.cell.row.untouched:
+        return _of_other_weights(job, model)
+    if not job.parts:
+        return _changed(job, model)
+    held = model.get("averaged", [])
+    if len(held) != len(job.parts):
+        return ["the number of runs that it averages"]
+    pairs = zip(job.parts, held, strict=True)
+    return [f"{part.cell.name}: {name}" for part, run in pairs for name in _changed(part, run)]
 
 
 def _of_other_weights(job: Job, model: dict[str, Any]) -> list[str]:

@@ -51,13 +51,15 @@ def plan_study(
 
 
 def _planned(job: Job, pace: Pace) -> Planned:
-    triplets = None if job.missing or job.cell.row.untouched else job.triplets()
+    triplets = None if job.missing or not job.cell.row.is_trained else job.triplets()
     if job.finished():
         return Planned(job.cell, triplets, FINISHED, None)
     if job.missing:
         return Planned(job.cell, None, f"skipped: {job.missing}", None)
     state = "to do"
-    if job.is_trained() and not job.cell.row.untouched:
+    if waits := job.waits_for():
+        state = f"waits for {len(waits)} runs"
+    elif job.is_trained() and job.cell.row.is_trained:
         state = "trained, to be scored"
     elif step := job.steps_done():
         state = f"under way at step {step:,}"

@@ -1,13 +1,12 @@
 """Run a study: train and score every cell that has no result yet."""
 
-import gc
 import logging
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from simgpt.config import ScoringPrecision
+from simgpt.config import Pooling, ScoringPrecision
 from simgpt.files import COMPLETE, writing
 from simgpt.progress import span
 from simgpt.study.grid import Study, load_study
@@ -64,13 +63,15 @@ def run_study(
         with _claimed(job) as is_ours:
             if not is_ours:
                 left_out[job.name] = _AT_WORK
-                logger.info("%s is left out: %s", job.name, _AT_WORK)
+            elif waits := job.waits_for():
+                left_out[job.name] = f"it needs the runs {', '.join(waits)}; run these here first"
+            if job.name in left_out:
+                logger.info("%s is left out: %s", job.name, left_out[job.name])
                 continue
             if job.finished() is None:  # another process may have come first
-                _work(job)
+                _work(job, grid.scoring_precision)
             if not grid.keep_models:
                 _remove_weights(job)
-        gc.collect()  # a trainer is a circle, with a model and its optimizer in it
         _tell(grid, job, cells, todo[position + 1 :])
     return left_out
 
@@ -83,26 +84,22 @@ def _check_benchmarks(todo: Sequence[Job]) -> None:
         find_tasks(setting)
 
 
-def _work(job: Job) -> None:
+def _work(job: Job, precision: ScoringPrecision) -> None:
     from simgpt.evaluate import evaluate_model
     from simgpt.train import train
+    from simgpt.train.averaging import average_runs
 
     cfg = job.config
-    if job.cell.row.untouched:
-        evaluate_model(
-            cfg.backbone,
-            benchmarks=cfg.benchmarks,
-            pooling=cfg.pooling,
-            precision=ScoringPrecision.FP32,
-            output=job.result,
-            progress=True,
-        )
-        return
-    train(cfg, job.folder)
+    if job.parts and not job.folder.is_dir():
+        average_runs([part.folder for part in job.parts], job.folder)
+    elif job.cell.row.is_trained:
+        train(cfg, job.folder)
+    untouched = job.cell.row.untouched
     evaluate_model(
-        str(job.folder),
+        cfg.backbone if untouched else str(job.folder),
         benchmarks=cfg.benchmarks,
-        precision=ScoringPrecision.FP32,
+        pooling=cfg.pooling if untouched else Pooling.AUTO,
+        precision=precision,
         output=job.result,
         progress=True,
     )
