@@ -16,8 +16,8 @@ from simgpt.evaluate import Task, score_model, score_task
 from simgpt.evaluate.benchmarks import bundled_dev_task, find_tasks
 from simgpt.evaluate.scored import cosines_file, same_protocol
 from simgpt.evaluate.scores import signature
-from simgpt.evaluate.uncertainty import holm
 from simgpt.files import read_json, sha256_of
+from simgpt.holm import holm
 from simgpt.hub import HubError
 from simgpt.report.checks import ROUNDING, Kind, git_states, kind_of, problems_of
 from simgpt.report.rerun import command_of, difference, is_rerun

@@ -13,6 +13,7 @@ from simgpt.annotate.estimate import annotation_tokens
 from simgpt.annotate.requests import Sampling, Setup
 from simgpt.annotate.scoring import load_scoring_prompt
 from simgpt.cli import app
+from simgpt.report import headline
 from simgpt.savings import (
     MACHINE,
     MODELS,
@@ -198,8 +199,8 @@ def test_a_models_own_training_counts_before_that_of_others():
 
 def test_the_committed_trainings_stand_in_for_a_model_that_was_not_trained_here(repository):
     found = training_of({"name": "bundled"})
-    paths = sorted((repository / "book" / "results" / "headline").glob("laptop-*.json"))
-    seconds = sorted(json.loads(p.read_text())["model"]["training"]["seconds"] for p in paths)
+    runs = headline(repository / "book" / "results").trained
+    seconds = sorted(run.content["model"]["training"]["seconds"] for run in runs)
     assert found["runs"] == len(seconds)
     assert seconds[0] <= found["seconds"] <= seconds[-1]
 

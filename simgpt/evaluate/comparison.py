@@ -11,7 +11,8 @@ from simgpt.errors import SimgptError
 from simgpt.evaluate.benchmarks import find_tasks
 from simgpt.evaluate.scored import score_model
 from simgpt.evaluate.scores import resample_task, score_task, signature
-from simgpt.evaluate.uncertainty import compare, holm, interval, p_of
+from simgpt.evaluate.uncertainty import compare, interval, p_of
+from simgpt.holm import holm
 from simgpt.progress import progress as progress_bar
 
 

@@ -42,6 +42,10 @@ from simgpt.report.savings import (
     speed_rows,
     time_finding,
 )
+from simgpt.report.study import load_study_results
+from simgpt.report.study_pages import study_finding
+from simgpt.report.study_plots import difference_plot
+from simgpt.report.study_text import rows_table
 from simgpt.report.tables import markdown_table
 
 __all__ = [
@@ -60,6 +64,7 @@ __all__ = [
     "comparison_table",
     "cost_finding",
     "cost_lines",
+    "difference_plot",
     "error_table",
     "figure_style",
     "geometry_table",
@@ -70,15 +75,18 @@ __all__ = [
     "load_measured",
     "load_paper",
     "load_speed",
+    "load_study_results",
     "markdown_table",
     "measured_on",
     "price_rows",
+    "rows_table",
     "score_grid",
     "score_table",
     "scored_on",
     "speed_bars",
     "speed_finding",
     "speed_rows",
+    "study_finding",
     "subset_scatter",
     "time_finding",
     "touched_table",

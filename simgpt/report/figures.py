@@ -140,9 +140,10 @@ def draw_headline(folder: Path, result: Headline, paper: list[Published]) -> Dra
     """Average of seven: the paper's rows and ours, told apart by shape and by side."""
     rows = [(row.model, [row.average], "paper") for row in paper]
     rows.append(("all-MiniLM-L6-v2, untouched", [result.untouched.average], "ours"))
-    rows.append(
-        ("all-MiniLM-L6-v2 + LLM triplets", [run.average for run in result.trained], "ours")
-    )
+    for added, runs in (("", result.trained), (" and graded pairs", result.graded)):
+        if runs:
+            name = f"all-MiniLM-L6-v2 + LLM triplets{added}"
+            rows.append((name, [run.average for run in runs], "ours"))
     rows.sort(key=lambda row: float(np.mean(row[1])))
 
     def draw(colours: Colours) -> Figure:

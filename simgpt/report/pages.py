@@ -6,6 +6,7 @@ from pathlib import Path
 from simgpt.files import write_text
 from simgpt.report import annotation, figures, savings, scoring, tables, training
 from simgpt.report.results import headline, load_measured, load_paper
+from simgpt.report.study_pages import study_pages
 
 
 def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
@@ -27,7 +28,9 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     ]
     if speeds := savings.load_speed(results):
         drawings += savings.draw_savings(output, next(iter(speeds.values())))
-    fragments = {drawing.name: figure_block(drawing) for drawing in drawings}
+    studied, fragments, findings = study_pages(results, output)
+    drawings += studied
+    fragments |= {drawing.name: figure_block(drawing) for drawing in drawings}
     fragments["headline-table"] = tables.headline_table(result, paper)
     fragments["seeds-table"] = tables.seeds_table(result)
     fragments["selection-table"] = tables.selection_table(tuning)
@@ -45,6 +48,7 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
         | annotation.annotation_facts(yields, scale, reading)
         | training.training_facts(result, promcse, costs)
         | scoring.scoring_facts(timed)
+        | findings
     )
 
 

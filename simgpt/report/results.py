@@ -1,5 +1,6 @@
 """The results store: `book/results/`, the paper's numbers and ours."""
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,16 +74,17 @@ class Measured:
 
 @dataclass(frozen=True)
 class Headline:
-    """The first result: the encoder untouched, and trained on all bundled triplets by seed."""
+    """The first result: the encoder untouched, and trained on all bundled triplets by seed.
+
+    Attributes:
+        untouched: As it was published.
+        trained: On all bundled triplets, two seeds or more.
+        graded: On LLM-graded pairs besides; empty where that was not measured.
+    """
 
     untouched: Measured
     trained: list[Measured]
-
-    @property
-    def mean_scores(self) -> list[float]:
-        """Mean over seeds of each task's score."""
-        columns = zip(*(run.scores for run in self.trained), strict=True)
-        return [statistics.mean(column) for column in columns]
+    graded: list[Measured]
 
     @property
     def mean_average(self) -> float:
@@ -125,10 +127,24 @@ def headline(results: Path) -> Headline:
     """The runs behind the landing page, from `headline/`."""
     measured = load_measured(results / "headline")
     untouched = [result for result in measured if result.config is None]
-    trained = [result for result in measured if result.config is not None]
-    if len(untouched) != 1 or len(trained) < 2:
+    # The grid's row; `laptop` is what the same runs were called before there was a grid.
+    rows = [_seeds_of(measured, name) for name in ("llm-all", "laptop")]
+    trained = next((runs for runs in rows if len(runs) > 1), [])
+    if len(untouched) != 1 or not trained:
         raise SimgptError(f"{results / 'headline'}: needs one untouched and two trained results")
-    return Headline(untouched[0], trained)
+    return Headline(untouched[0], trained, _seeds_of(measured, "graded"))
+
+
+def mean_scores(runs: Sequence[Measured]) -> list[float]:
+    """Mean over runs of each task's score."""
+    columns = zip(*(run.scores for run in runs), strict=True)
+    return [statistics.mean(column) for column in columns]
+
+
+def _seeds_of(measured: Sequence[Measured], row: str) -> list[Measured]:
+    """A row's runs, by seed."""
+    runs = [run for run in measured if re.fullmatch(rf"{row}-seed\d+", run.name)]
+    return sorted(runs, key=lambda run: int((run.config or {})["seed"]))
 
 
 def suite_of(content: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy.stats import t as student_t
+from scipy.stats import ttest_1samp
 
 from simgpt.errors import SimgptError
 
@@ -44,3 +45,14 @@ def seed_spread(values: Sequence[float]) -> Spread:
     runs, mean, deviation = len(values), statistics.mean(values), statistics.stdev(values)
     half = float(student_t.ppf((1 + LEVEL) / 2, runs - 1)) * deviation / runs**0.5
     return Spread(mean, deviation, mean - half, mean + half, runs)
+
+
+def p_of_no_difference(differences: Sequence[float]) -> float:
+    """Two-sided p of a paired t test: how often chance alone gives a mean as far from zero.
+
+    Args:
+        differences: Of two models' scores, seed by seed, two or more.
+    """
+    if statistics.stdev(differences) == 0:  # t would be 0/0, or without limit
+        return 1.0 if differences[0] == 0 else 0.0
+    return float(ttest_1samp(differences, 0).pvalue)

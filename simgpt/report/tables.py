@@ -4,7 +4,14 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from simgpt.report.figures import DEVELOPMENT_LABELS, LABELS
-from simgpt.report.results import TASKS, Headline, Measured, Published, differing_settings
+from simgpt.report.results import (
+    TASKS,
+    Headline,
+    Measured,
+    Published,
+    differing_settings,
+    mean_scores,
+)
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -20,17 +27,16 @@ def headline_table(result: Headline, paper: Sequence[Published]) -> str:
         [f"*paper:* {row.model}", *(f"{score:.2f}" for score in row.scores), f"{row.average:.2f}"]
         for row in paper
     ]
-    untouched, seeds = result.untouched, len(result.trained)
-    for name, scores, average in (
-        ("all-MiniLM-L6-v2, untouched", untouched.scores, f"{untouched.average:.2f}"),
-        (
-            f"all-MiniLM-L6-v2 + all bundled LLM triplets, mean of {seeds} seeds",
-            result.mean_scores,
-            f"{result.mean_average:.2f} ± {result.deviation:.2f}",
-        ),
+    for added, runs in (
+        (", untouched", [result.untouched]),
+        (" + all bundled LLM triplets", result.trained),
+        (" + all bundled LLM triplets and LLM-graded pairs", result.graded),
     ):
-        numbers = [*(f"{score:.2f}" for score in scores), average]
-        rows.append([f"**measured here:** {name}", *(f"**{number}**" for number in numbers)])
+        if runs:
+            numbers = [*(f"{score:.2f}" for score in mean_scores(runs)), _average(runs)]
+            label = f"**measured here:** all-MiniLM-L6-v2{added}"
+            label += f", mean of {len(runs)} seeds" if len(runs) > 1 else ""
+            rows.append([label, *(f"**{number}**" for number in numbers)])
     return markdown_table(header, rows)
 
 
@@ -38,9 +44,10 @@ def seeds_table(result: Headline) -> str:
     """Every run behind the headline: scores and the commit that was measured."""
     header = ["run", *(LABELS[task] for task in TASKS), "avg.", "commit"]
     rows = []
-    for run in [result.untouched, *result.trained]:
+    for run in [result.untouched, *result.trained, *result.graded]:
         config = run.config
         label = f"seed {config['seed']}" if config else "untouched"
+        label += ", graded pairs too" if run in result.graded else ""
         commit = run.content["environment"]["git"].get("commit", "")[:8]
         numbers = [f"{score:.2f}" for score in run.scores]
         rows.append([label, *numbers, f"{run.average:.2f}", f"`{commit}`"])
@@ -61,6 +68,12 @@ def selection_table(runs: Sequence[Measured]) -> str:
     return markdown_table(header, rows)
 
 
+def _average(runs: Sequence[Measured]) -> str:
+    averages = [run.average for run in runs]
+    deviation = f" ± {statistics.stdev(averages):.2f}" if len(averages) > 1 else ""
+    return f"{statistics.mean(averages):.2f}{deviation}"
+
+
 def environment_line(run: Measured) -> str:
     """Where a result was measured, in one line."""
     environment = run.content["environment"]
@@ -75,6 +88,7 @@ def environment_line(run: Measured) -> str:
 def rerun_facts(result: Headline, again: Sequence[Measured]) -> dict[str, str]:
     """The headline's runs, trained again by the same commands: how far the scores are off."""
     by_seed = {(run.config or {})["seed"]: run for run in result.trained}
+    again = [run for run in again if (run.config or {})["seed"] in by_seed]
     pairs = [(by_seed[(run.config or {})["seed"]], run) for run in again]
     farthest = max(
         abs(one - other)

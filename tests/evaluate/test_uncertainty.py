@@ -10,7 +10,6 @@ from simgpt.evaluate.uncertainty import (
     _Ranker,
     bootstrap_spearman,
     compare,
-    holm,
     interval,
 )
 
@@ -121,11 +120,6 @@ def test_exchanging_pairs_is_counted_as_a_plain_loop_counts_it():
         a, b = np.where(swap, other, one), np.where(swap, one, other)
         as_large += abs(difference(a, b)) >= observed - 1e-12
     assert found == pytest.approx(as_large / 2000, abs=0.05)
-
-
-def test_holms_correction_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
 
 
 def test_subsets_that_do_not_make_up_the_pairs_are_refused():

@@ -8,7 +8,7 @@ from simgpt import SimgptError
 from simgpt.report import headline, load_measured, load_paper
 from simgpt.report.annotation import load_scale, load_yields
 from simgpt.report.pages import write_generated_pages
-from simgpt.report.results import TASKS
+from simgpt.report.results import TASKS, mean_scores
 from tests.conftest import REPOSITORY
 
 CONFIG = {
@@ -117,8 +117,8 @@ def results(tmp_path):
     files = {
         "paper": {"rows": rows},
         "headline/untouched": result(78.0),
-        "headline/one": result(80.0, seed=1),
-        "headline/two": result(81.0, seed=2),
+        "headline/llm-all-seed1": result(80.0, seed=1),
+        "headline/llm-all-seed2": result(81.0, seed=2),
         "rerun/one": result(80.4, seed=1),
         "rerun/two": result(80.8, seed=2),
         "selection/untouched": result(78.0, 66.0),
@@ -147,7 +147,31 @@ def test_the_headline_is_the_mean_over_seeds_against_the_untouched_encoder(resul
     assert found.mean_average == 80.5
     assert found.gain == 2.5
     assert found.deviation == pytest.approx(0.5**0.5)
-    assert found.mean_scores == pytest.approx([80.5] * 7)
+    assert mean_scores(found.trained) == pytest.approx([80.5] * 7)
+
+
+def test_runs_from_before_the_grid_count_until_two_of_its_own_are_there(results):
+    folder = results / "headline"
+    for seed, average in ((1, 79.0), (2, 79.5), (10, 80.0)):
+        content = result(average, seed=seed)
+        (folder / f"laptop-seed{seed}.json").write_text(json.dumps(content))
+    assert [run.average for run in headline(results).trained] == [80.0, 81.0]
+    (folder / "llm-all-seed2.json").unlink()
+    assert [run.average for run in headline(results).trained] == [79.0, 79.5, 80.0]
+
+
+def test_graded_runs_have_lines_of_their_own_and_are_no_part_of_the_mean(results, tmp_path):
+    write_generated_pages(results, tmp_path / "before")
+    assert "graded" not in (tmp_path / "before" / "headline-table.txt").read_text()
+    (results / "headline" / "graded-seed1.json").write_text(json.dumps(result(83.0, seed=1)))
+    assert headline(results).mean_average == 80.5
+    write_generated_pages(results, tmp_path / "after")
+    *_, trained, graded = (tmp_path / "after" / "headline-table.txt").read_text().splitlines()
+    assert "LLM triplets, mean of 2 seeds" in trained
+    assert "graded pairs |" in graded
+    assert graded.endswith("| **83.00** |")
+    seeds = (tmp_path / "after" / "seeds-table.txt").read_text()
+    assert "| seed 1, graded pairs too | 83.00 |" in seeds
 
 
 def test_facts_tables_and_figures_are_written_for_the_book(results, tmp_path):
@@ -214,11 +238,11 @@ def test_an_unchanged_fragment_keeps_its_time_stamp(results, tmp_path):
 
 
 def test_a_result_that_lacks_a_task_is_named(results):
-    path = results / "headline" / "one.json"
+    path = results / "headline" / "llm-all-seed1.json"
     content = json.loads(path.read_text())
     del content["tasks"]["sickr"]
     path.write_text(json.dumps(content))
-    with pytest.raises(SimgptError, match=r"one\.json: lacks sickr"):
+    with pytest.raises(SimgptError, match=r"llm-all-seed1\.json: lacks sickr"):
         headline(results)
 
 

@@ -363,4 +363,6 @@ def test_the_command_writes_a_file_and_refuses_unknown_formats(folder, tmp_path)
 def test_the_committed_results_make_a_table(repository):
     results = repository / "book" / "results"
     built = build_table([results / "headline", results / "paper.json"], seeds=True)
-    assert [one.runs > 1 for one in built.rows if not one.published] == [True, False]
+    runs = [one.runs for one in built.rows if not one.published]
+    assert 1 in runs  # the untouched encoder
+    assert max(runs) >= 3

@@ -1,0 +1,170 @@
+"""What a study found, in sentences and tables made of its results."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from simgpt.report.figures import LABELS
+from simgpt.report.learning_curve import fit_power_law, hold_out
+from simgpt.report.results import TASKS, Published
+from simgpt.report.spread import Spread
+from simgpt.report.study import Difference, StudyResults, StudyRow, difference_of
+from simgpt.report.study_plots import (
+    FAR,
+    HUMAN,
+    LLM,
+    SIGNIFICANT,
+    curve_points,
+    paper_gains,
+    triplets_of,
+)
+from simgpt.report.tables import markdown_table
+
+NOT_YET = "not measured yet"
+
+
+def rows_table(study: StudyResults) -> str:
+    """Each row's means over its seeds: the tasks, and the average with its interval."""
+    tasks = list(study.measured[0].task_means) if study.measured else list(TASKS)
+    average = "avg." if study.of_benchmarks else "mean"
+    header = ["row", *(LABELS.get(name, name) for name in tasks), average, "95 % interval", "seeds"]
+    rows = []
+    for row in study.rows:
+        if row.runs:
+            cells = [f"{mean:.2f}" for mean in row.task_means.values()]
+            cells += [f"{row.mean:.2f}", _ends(row.spread, "")]
+        else:
+            cells = [NOT_YET, *[""] * (len(tasks) + 1)]
+        rows.append([row.label, *cells, _seeds(row, study)])
+    return markdown_table(header, rows)
+
+
+def differences_table(study: StudyResults) -> str:
+    """Each row's difference from the reference, its test, and the command that measures the row."""
+    header = ["row", "difference", "95 % interval", "p", "p (Holm)", "seeds", "to repeat"]
+    found = study.differences()
+    rows = []
+    for row in study.rows:
+        cells = [NOT_YET, "", "", "", ""]
+        if row.name == study.reference.name and row.runs:
+            cells = ["reference", "", "", "", ""]
+        elif one := found.get(row.name):
+            cells = [f"{one.mean:+.2f}", _ends(one.spread, "+"), _p(one.p), _p(one.p_holm)]
+            cells.append(str(one.seeds))
+        rows.append([row.label, *cells, f"`{row.command}`"])
+    return markdown_table(header, rows)
+
+
+def difference_finding(study: StudyResults) -> str:
+    """Which rows differ from the reference by more than chance, which may not, what is missing."""
+    found = study.differences()
+    tested = {name: one for name, one in found.items() if one.p_holm is not None}
+    once = {name: one for name, one in found.items() if one.p_holm is None}
+    reference = f"*{study.reference.label}*"
+    sentences = []
+    if tested:
+        differing = {n: one for n, one in tested.items() if (one.p_holm or 0) < SIGNIFICANT}
+        sentences.append(
+            f"Of {len(tested)} tested {'row' if len(tested) == 1 else 'rows'}, "
+            f"{len(differing) or 'none'} {'differ' if len(differing) > 1 else 'differs'} from "
+            f"{reference} ({_level(study.reference)}) by more than chance (p < {SIGNIFICANT} after "
+            f"Holm's correction){_list(study, differing)}."
+        )
+        rest = {name: one for name, one in tested.items() if name not in differing}
+        if rest:
+            sentences.append(f"It may be chance{_list(study, rest)}.")
+    if once:
+        sentences.append(
+            f"With a single seed, so without interval or test, against {reference}"
+            f"{_list(study, once)}."
+        )
+    return " ".join([*sentences, *_missing(study)])
+
+
+def curve_finding(study: StudyResults) -> str:
+    """How far the scores go with the number of triplets, and how well the curve foresaw it."""
+    rows = sorted((row for row in study.measured if not row.untouched), key=triplets_of)
+    if len(rows) < 2:
+        return " ".join(_missing(study)) or "One size alone makes no curve."
+    few, many = rows[0], rows[-1]
+    sentences = [
+        f"{triplets_of(few):,} triplets come to {few.mean:.2f}, {triplets_of(many):,} to "
+        f"{_level(many)}."
+    ]
+    counts, scores = curve_points(study)
+    if held := hold_out(counts, scores):
+        sentences.append(
+            f"A power law through all sizes but the largest predicts {held.predicted:.2f} for it; "
+            f"measured were {held.measured:.2f}, so it is off by {held.error:+.2f}."
+        )
+    if law := fit_power_law(counts, scores):
+        sentences.append(
+            f"Through all sizes it comes to {float(law(FAR)):.2f} at {FAR:,} triplets, which is "
+            "extrapolation."
+        )
+    else:
+        sentences.append("Too few sizes for a curve.")
+    return " ".join([*sentences, *_missing(study)])
+
+
+def headline_finding(study: StudyResults, paper: Sequence[Published]) -> str:
+    """What LLM triplets gain over as many human-written ones, beside what the paper reports."""
+    gain = difference_of(study.row(LLM), study.row(HUMAN))
+    published = ", ".join(f"{gain:+.2f} over {name}" for name, gain in paper_gains(paper).items())
+    sentences = []
+    if gain:
+        llm, human = study.row(LLM), study.row(HUMAN)
+        sentences.append(
+            f"*{llm.label}* come to {_level(llm)}, *{human.label}* to {_level(human)}: a gain of "
+            f"{told_difference(gain)}. The paper reports {published}."
+        )
+    return " ".join([*sentences, *_missing(study)])
+
+
+def told_difference(one: Difference) -> str:
+    """As `+0.31 (95 % interval +0.12 to +0.50, p = 0.012)`; the p is the corrected one, if any."""
+    if one.spread is None:
+        return f"{one.mean:+.2f} (one seed: no interval, no test)"
+    p = _p(one.p if one.p_holm is None else one.p_holm)
+    told = p if p.startswith("<") else f"= {p}"  # as a table has it: < 0.001, 0.012
+    return f"{one.mean:+.2f} (95 % interval {_ends(one.spread, '+')}, p {told})"
+
+
+def _list(study: StudyResults, differences: Mapping[str, Difference]) -> str:
+    """After a colon, each row with its difference; nothing for no rows."""
+    told = "; ".join(
+        f"*{study.row(name).label}* " + (told_difference(one) if one.spread else f"{one.mean:+.2f}")
+        for name, one in differences.items()
+    )
+    return f": {told}" if told else ""
+
+
+def _missing(study: StudyResults) -> Iterable[str]:
+    """A sentence on the rows that are not measured, or only in part."""
+    if not study.measured:
+        yield f"Not measured yet; `simgpt study run {study.name}` does."
+        return
+    if absent := [row.label for row in study.rows if not row.runs]:
+        yield f"Not measured yet: {', '.join(absent)}."
+    wanted = len(study.seeds)
+    some = [row for row in study.measured if not row.untouched and len(row.runs) < wanted]
+    if some:
+        counted = ", ".join(f"{row.label} {len(row.runs)}" for row in some)
+        yield f"Fewer seeds so far than the {wanted} that are planned: {counted}."
+
+
+def _level(row: StudyRow) -> str:
+    interval = f", 95 % interval {_ends(row.spread, '')}" if row.spread else ", one run"
+    return f"{row.mean:.2f}{interval}"
+
+
+def _ends(spread: Spread | None, sign: str) -> str:
+    return "" if spread is None else f"{spread.low:{sign}.2f} to {spread.high:{sign}.2f}"
+
+
+def _seeds(row: StudyRow, study: StudyResults) -> str:
+    return "-" if row.untouched else f"{len(row.runs)} of {len(study.seeds)}"
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
