@@ -4,7 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simgpt.files import write_text
-from simgpt.report import annotation, figures, savings, scoring, tables, training
+from simgpt.report import (
+    annotation,
+    figures,
+    protocol,
+    published,
+    savings,
+    scoring,
+    tables,
+    training,
+)
+from simgpt.report.diagnostic_plots import aggregation_table
 from simgpt.report.results import headline, load_measured, load_paper
 from simgpt.report.study_pages import study_pages
 
@@ -17,8 +27,11 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     promcse = load_measured(results / "promcse")
     costs = training.load_training_benchmarks(results)
     timed = scoring.load_scoring(results)
+    sizes, raw = protocol.load_sizes(results), protocol.load_raw(results)
+    told = published.load_published(results)
     drawings = [
         figures.draw_idea(output),
+        published.draw_labels(output, told, result, sizes),
         figures.draw_headline(output, result, paper),
         figures.draw_gains(output, result),
         figures.draw_selection(output, tuning),
@@ -38,6 +51,13 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     fragments["scale-table"] = annotation.scale_table(scale)
     fragments["objectives-table"] = training.objectives_table(result, promcse)
     fragments["scoring-table"] = scoring.scoring_table(timed)
+    fragments["benchmarks-table"] = protocol.benchmarks_table(sizes)
+    fragments["subsets-table"] = protocol.subsets_table(sizes, result.untouched)
+    fragments["aggregations-table"] = aggregation_table(result.untouched.content)
+    fragments["forms-table"] = protocol.forms_table(result.untouched, raw)
+    fragments["settings-table"] = published.settings_table()
+    fragments["gains-table"] = published.gains_table(paper)
+    fragments["elsewhere-table"] = published.elsewhere_table(told)
     fragments["estimate-table"] = training.estimate_table(costs["train_estimate"])
     for name, text in fragments.items():
         _write_if_changed(output / f"{name}.txt", text, write_text)
@@ -48,6 +68,8 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
         | annotation.annotation_facts(yields, scale, reading)
         | training.training_facts(result, promcse, costs)
         | scoring.scoring_facts(timed)
+        | protocol.protocol_facts(sizes, result.untouched, raw)
+        | published.published_facts(told, result)
         | findings
     )
 
