@@ -1,6 +1,6 @@
 """A Sphinx extension: under each page's title, how long it takes to read.
 
-Prose and tables are counted, not code, equations, results or what docstrings say: those are looked
+Prose and tables are counted, not code, figures, equations or what docstrings say: those are looked
 at rather than read. A page of which hardly anything is left, such as a bibliography, gets no time.
 """
 
@@ -16,6 +16,7 @@ WORDS_A_MINUTE = 200
 _NOT_READ = (
     addnodes.desc,
     nodes.comment,
+    nodes.figure,
     nodes.literal_block,
     nodes.math,
     nodes.math_block,

@@ -14,7 +14,6 @@ from simgpt.report import (
     tables,
     training,
 )
-from simgpt.report.diagnostic_plots import aggregation_table
 from simgpt.report.results import headline, load_measured, load_paper
 from simgpt.report.study_pages import study_pages
 
@@ -53,7 +52,7 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     fragments["scoring-table"] = scoring.scoring_table(timed)
     fragments["benchmarks-table"] = protocol.benchmarks_table(sizes)
     fragments["subsets-table"] = protocol.subsets_table(sizes, result.untouched)
-    fragments["aggregations-table"] = aggregation_table(result.untouched.content)
+    fragments["aggregations-table"] = protocol.aggregations_table(result.untouched)
     fragments["forms-table"] = protocol.forms_table(result.untouched, raw)
     fragments["settings-table"] = published.settings_table()
     fragments["gains-table"] = published.gains_table(paper)

@@ -6,6 +6,7 @@ from typing import Any
 
 from simgpt.errors import SimgptError
 from simgpt.files import read_json
+from simgpt.report.diagnostic_plots import aggregation_table
 from simgpt.report.figures import LABELS
 from simgpt.report.results import TASKS, Measured
 from simgpt.report.tables import markdown_table
@@ -64,10 +65,16 @@ def subsets_table(sizes: Mapping[str, Any], untouched: Measured) -> str:
     return markdown_table(["subset", "pairs", "different sentences", "untouched encoder"], rows)
 
 
+def aggregations_table(untouched: Measured) -> str:
+    """The untouched encoder's score of each benchmark, by the way in which subsets become one."""
+    tasks = untouched.content["tasks"]
+    return aggregation_table({"tasks": {name: tasks[name] for name in TASKS}})
+
+
 def forms_table(untouched: Measured, raw: Measured) -> str:
     """One model on the same pairs, tokenised as the protocol wants it and as published."""
     rows = [
-        [LABELS[task], f"{ours:.2f}", f"{other:.2f}", f"{other - ours:+.2f}"]
+        [LABELS[task], f"{ours:.2f}", f"{other:.2f}", f"{_gap(ours, other):+.2f}"]
         for task, ours, other in zip(TASKS, untouched.scores, raw.scores, strict=True)
     ]
     averages = untouched.average, raw.average
@@ -102,7 +109,7 @@ def _aggregated(untouched: Measured) -> Iterator[tuple[str, float]]:
 
 
 def _gap(first: float, second: float) -> float:
-    """The difference of two numbers as they are printed."""
+    """How far the second number is above the first, as they are printed."""
     return round(second, 2) - round(first, 2)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from simgpt.config import RunConfig
 from simgpt.files import read_json
@@ -13,7 +14,13 @@ from simgpt.report.results import Headline, Published
 from simgpt.report.study_plots import paper_gains
 from simgpt.report.tables import markdown_table
 
-_RUNS = ("paper-simcse-base", "paper-simcse-large", "paper-promcse-base", "paper-promcse-large")
+_RUNS = {
+    "paper-simcse-base": "SimCSE base",
+    "paper-simcse-large": "SimCSE large",
+    "paper-promcse-base": "PromCSE base",
+    "paper-promcse-large": "PromCSE large",
+    "laptop": "`laptop`",
+}
 # In the order of the text, which explains them one by one; what all four share comes first.
 _SETTINGS = {
     "backbone": "encoder",
@@ -45,13 +52,12 @@ def load_published(results: Path) -> dict[str, Any]:
 
 def settings_table() -> str:
     """The four published runs and `laptop`, setting by setting."""
-    names = [*_RUNS, "laptop"]
-    configs = [RunConfig.from_params({"profile": name}).to_dict() for name in names]
+    configs = [RunConfig.from_params({"profile": name}).to_dict() for name in _RUNS]
     rows = [
         [label, *(_setting(config, name) for config in configs)]
         for name, label in _SETTINGS.items()
     ]
-    return markdown_table(["", *(f"`{name}`" for name in names)], rows)
+    return markdown_table(["", *_RUNS.values()], rows)
 
 
 def gains_table(paper: Sequence[Published]) -> str:
@@ -96,6 +102,8 @@ def draw_labels(
         shades = dict(zip(kinds, (colours.blue, colours.green, colours.orange), strict=True))
         labels = [f"{name}: {kind}" for name, kind, _ in shown]
         counts = [count for *_, count in shown]
+        axes.xaxis.set_major_locator(MultipleLocator(100_000))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         bars = axes.barh(labels, counts, color=[shades[kind] for _, kind, _ in shown], height=0.65)
         axes.bar_label(bars, [f"{count:,}" for count in counts], padding=4)
         axes.set(xlim=(0, 1.15 * max(counts)), xlabel="labelled examples")
