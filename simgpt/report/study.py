@@ -15,7 +15,7 @@ from typing import Any
 from simgpt.errors import SimgptError
 from simgpt.files import read_json, read_text
 from simgpt.holm import holm
-from simgpt.report.results import Measured, protocol_of
+from simgpt.report.results import Measured, protocol_of, suite_of, task_names
 from simgpt.report.spread import Spread, p_of_no_difference, seed_spread
 
 _GRIDS = Path(str(resources.files("simgpt") / "study" / "grids"))
@@ -138,7 +138,7 @@ class StudyResults:
         for row in self.measured:
             for run in row.runs.values():
                 scores = run.content["tasks"] or run.content["development"]
-                return str(next(iter(scores.values()))["signature"])
+                return str(scores[next(iter(task_scores(run)))]["signature"])
         return ""
 
     @property
@@ -223,9 +223,11 @@ def score_of(run: Measured) -> float:
 
 
 def task_scores(run: Measured) -> dict[str, float]:
-    """Spearman x 100 by task; by development set, where nothing else was scored."""
-    scores = run.content["tasks"] or run.content["development"]
-    return {name: 100 * score["spearman"] for name, score in scores.items()}
+    """Spearman x 100 by task, in their order; by development set, if nothing else was scored."""
+    content = run.content
+    scores = content["tasks"] or content["development"]
+    names = task_names(suite_of(content)) if content["tasks"] else scores
+    return {name: 100 * scores[name]["spearman"] for name in names}
 
 
 def _grid(study: str) -> tuple[str, dict[str, Any]]:

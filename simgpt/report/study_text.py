@@ -150,12 +150,13 @@ def _missing(study: StudyResults) -> Iterable[str]:
         yield f"Not measured yet; `simgpt study run {study.name}` does."
         return
     if absent := [row.label for row in study.rows if not row.runs]:
-        yield f"Not measured yet: {', '.join(absent)}."
+        yield f"Not measured yet: {'; '.join(absent)}."
+    counts = {row.label: len(row.runs) for row in study.measured if row.is_trained}
     wanted = len(study.seeds)
-    some = [row for row in study.measured if row.is_trained and len(row.runs) < wanted]
-    if some:
-        counted = ", ".join(f"{row.label} {len(row.runs)}" for row in some)
-        yield f"Fewer seeds so far than the {wanted} that are planned: {counted}."
+    if len(set(counts.values())) == 1 and min(counts.values()) < wanted:
+        yield f"So far with {min(counts.values())} of {wanted} seeds."
+    elif few := [f"{label} ({count})" for label, count in counts.items() if count < wanted]:
+        yield f"So far with fewer than {wanted} seeds: {'; '.join(few)}."
 
 
 def _level(row: StudyRow) -> str:

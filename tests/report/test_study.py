@@ -51,6 +51,7 @@ def result(average, *, count=1000, seed=1, tasks=TASKS, version="1", **scores):
     }
     training = {"triplets": {"count": count}, "seconds": 1.0}
     model = {"config": {"seed": seed}, "training": training}
+    held = dict(sorted(held.items()))  # as in a file
     return {"model": model, "tasks": held, "development": {}, "average": average}
 
 
@@ -165,8 +166,11 @@ def test_tables_name_what_is_missing_and_how_to_measure_it(place):
     told = difference_finding(study)
     assert "single model" in told
     assert "*some of it* -1.00" in told
-    assert "Not measured yet: untouched encoder, all but some." in told
-    assert "some of it 1, all of it 1" in told
+    assert "Not measured yet: untouched encoder; all but some." in told
+    assert "So far with 1 of 3 seeds." in told
+    fill(place, all_seed2=result(81.0, seed=2))
+    told = difference_finding(load(place))
+    assert "So far with fewer than 3 seeds: some of it (1); all of it (2)." in told
 
 
 def test_nothing_measured_is_a_sentence_a_table_and_no_figure(place):
@@ -186,7 +190,8 @@ def test_a_finding_tells_chance_from_difference(measured):
 def test_results_that_were_not_scored_alike_do_not_make_a_study(place):
     fill(place, all_seed1=result(80), all_seed2=result(80, version="2"))
     assert load(place).signature == "sts12|bf16|v1"
-    fill(place, all_seed2=result(80, tasks=[f"mteb_{task}" for task in TASKS]))
+    other = result(80, tasks=[f"mteb_{task}" for task in TASKS]) | {"suite": "mteb"}
+    fill(place, all_seed2=other)
     with pytest.raises(SimgptError, match=r"seed1\.json and .*seed2\.json were not scored alike"):
         load(place)
     content = result(80)
