@@ -121,7 +121,7 @@ def headline_finding(study: StudyResults, paper: Sequence[Published]) -> str:
             f"*{llm.label}*: {_level(llm)}. *{human.label}*: {_level(human)}. The difference is "
             f"{told_difference(gain)}. The paper reports {published}."
         )
-    rest = [row for row in study.measured if row.name not in (LLM, HUMAN)]
+    rest = [row for row in study.measured if not gain or row.name not in (LLM, HUMAN)]
     sentences += [f"*{row.label}*: {_level(row)}." for row in rest]
     return " ".join([*sentences, *_missing(study)])
 

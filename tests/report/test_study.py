@@ -319,7 +319,9 @@ def test_the_headline_sets_our_gain_beside_the_papers(tmp_path, paper):
     with figure_style():
         _, lower = headline_plot(study, paper).axes
     assert "not measured yet" in lower.get_yticklabels()[0].get_text()
-    fill(tmp_path, untouched=result(78.0))
+    fill(tmp_path, untouched=result(78.0), human_seed1=result(79.0))
+    told = headline_finding(load(tmp_path), paper)
+    assert told.startswith("*untouched encoder*: 78.00. *human triplets*: 79.00. Not measured yet:")
     for seed, (human, llm) in enumerate([(79.0, 80.0), (79.1, 80.3)], start=1):
         fill(
             tmp_path,
