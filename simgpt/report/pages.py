@@ -31,7 +31,7 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     drawings = [
         figures.draw_idea(output),
         published.draw_labels(output, told, result, sizes),
-        figures.draw_headline(output, result, paper),
+        figures.draw_headline(output, result, paper, tables.further_rows(result)),
         figures.draw_gains(output, result),
         figures.draw_selection(output, tuning),
         annotation.draw_yields(output, yields),

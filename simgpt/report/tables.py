@@ -12,6 +12,7 @@ from simgpt.report.results import (
     differing_settings,
     mean_scores,
 )
+from simgpt.report.study import row_labels
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -30,13 +31,12 @@ def headline_table(result: Headline, paper: Sequence[Published]) -> str:
     for added, runs in (
         (", untouched", [result.untouched]),
         (" + all bundled LLM triplets", result.trained),
-        (" + all bundled LLM triplets and LLM-graded pairs", result.graded),
+        *((f": {label}", runs) for label, runs in further_rows(result).items()),
     ):
-        if runs:
-            numbers = [*(f"{score:.2f}" for score in mean_scores(runs)), _average(runs)]
-            label = f"**measured here:** all-MiniLM-L6-v2{added}"
-            label += f", mean of {len(runs)} seeds" if len(runs) > 1 else ""
-            rows.append([label, *(f"**{number}**" for number in numbers)])
+        numbers = [*(f"{score:.2f}" for score in mean_scores(runs)), _average(runs)]
+        label = f"**measured here:** all-MiniLM-L6-v2{added}"
+        label += f", mean of {len(runs)} seeds" if len(runs) > 1 else ""
+        rows.append([label, *(f"**{number}**" for number in numbers)])
     return markdown_table(header, rows)
 
 
@@ -44,14 +44,21 @@ def seeds_table(result: Headline) -> str:
     """Every run behind the headline: scores and the commit that was measured."""
     header = ["run", *(LABELS[task] for task in TASKS), "avg.", "commit"]
     rows = []
-    for run in [result.untouched, *result.trained, *result.graded]:
-        config = run.config
-        label = f"seed {config['seed']}" if config else "untouched"
-        label += ", graded pairs too" if run in result.graded else ""
-        commit = run.content["environment"]["git"].get("commit", "")[:8]
-        numbers = [f"{score:.2f}" for score in run.scores]
-        rows.append([label, *numbers, f"{run.average:.2f}", f"`{commit}`"])
+    groups = {"untouched": [result.untouched], "all LLM triplets": result.trained}
+    for label, runs in (groups | further_rows(result)).items():
+        for run in runs:
+            seed = f", seed {run.config['seed']}" if run.config else ""
+            commit = run.content["environment"]["git"].get("commit", "")[:8]
+            numbers = [f"{score:.2f}" for score in run.scores]
+            rows.append([f"{label}{seed}", *numbers, f"{run.average:.2f}", f"`{commit}`"])
     return markdown_table(header, rows)
+
+
+def further_rows(result: Headline) -> dict[str, list[Measured]]:
+    """What else was made of the bundled triplets, by the label that the study's grid gives it."""
+    labels = row_labels("headline")
+    names = [*labels, *result.further]  # in the grid's order
+    return {labels.get(n, n): result.further[n] for n in names if n in result.further}
 
 
 def selection_table(runs: Sequence[Measured]) -> str:

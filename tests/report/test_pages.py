@@ -9,6 +9,7 @@ from simgpt.report import headline, load_measured, load_paper
 from simgpt.report.annotation import load_scale, load_yields
 from simgpt.report.pages import write_generated_pages
 from simgpt.report.results import TASKS, mean_scores
+from simgpt.report.study import row_labels
 from tests.conftest import REPOSITORY
 
 CONFIG = {
@@ -35,6 +36,7 @@ def result(average, development=70.0, seed=None, **settings):
         "tasks": {
             task: {
                 "spearman": average / 100,
+                "signature": f"{task}|v1",
                 "aggregations": {"all": average / 100, "mean": average / 100 - 0.02},
                 "subsets": {"only": average / 100},
             }
@@ -196,18 +198,22 @@ def test_runs_from_before_the_grid_count_until_two_of_its_own_are_there(results)
     assert [run.average for run in headline(results).trained] == [79.0, 79.5, 80.0]
 
 
-def test_graded_runs_have_lines_of_their_own_and_are_no_part_of_the_mean(results, tmp_path):
-    write_generated_pages(results, tmp_path / "before")
-    assert "graded" not in (tmp_path / "before" / "headline-table.txt").read_text()
-    (results / "headline" / "graded-seed1.json").write_text(json.dumps(result(83.0, seed=1)))
+def test_further_rows_have_lines_of_their_own_and_are_no_part_of_the_mean(results, tmp_path):
+    """Human-written triplets are compared on another page; they are no recipe of this one."""
+    further = {"llm-all-average": result(83.0), "graded-seed1": result(82.0, seed=1)}
+    for name, content in {**further, "human-seed1": result(60.0, seed=1)}.items():
+        (results / "headline" / f"{name}.json").write_text(json.dumps(content))
     assert headline(results).mean_average == 80.5
-    write_generated_pages(results, tmp_path / "after")
-    *_, trained, graded = (tmp_path / "after" / "headline-table.txt").read_text().splitlines()
-    assert "LLM triplets, mean of 2 seeds" in trained
-    assert "graded pairs |" in graded
-    assert graded.endswith("| **83.00** |")
-    seeds = (tmp_path / "after" / "seeds-table.txt").read_text()
-    assert "| seed 1, graded pairs too | 83.00 |" in seeds
+    write_generated_pages(results, tmp_path)
+    *_, trained, one, two = (tmp_path / "headline-table.txt").read_text().splitlines()
+    assert "LLM triplets, mean of 2 seeds |" in trained
+    labels = row_labels("headline")
+    added = {line.split("MiniLM-L6-v2: ")[1].split(" |")[0] for line in (one, two)}
+    assert added == {labels.get(name, name) for name in ("llm-all-average", "graded")}
+    assert {line.split("**")[-2] for line in (one, two)} == {"83.00", "82.00"}
+    seeds = (tmp_path / "seeds-table.txt").read_text()
+    assert f"| {labels['llm-all-average']} | 83.00 |" in seeds
+    assert "60.00" not in seeds
 
 
 def test_facts_tables_and_figures_are_written_for_the_book(results, tmp_path):
