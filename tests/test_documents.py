@@ -54,6 +54,13 @@ def test_a_new_reader_finds_what_there_is_to_find():
         assert (REPOSITORY / name).is_file()
 
 
+def test_every_contract_is_where_the_page_on_the_architecture_says():
+    page = (REPOSITORY / "book" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:simgpt|tests)/[^`]+)`", page)
+    assert len(named) >= 12
+    assert [name for name in named if not (REPOSITORY / name).exists()] == []
+
+
 def test_every_term_of_the_glossary_stands_once_in_order_and_every_term_used_is_there():
     glossary = (REPOSITORY / "book" / "glossary.md").read_text(encoding="utf-8")
     entries = re.findall(r"^((?:\S.*\n)+)  ", glossary.split("```{glossary}\n")[1], re.MULTILINE)
