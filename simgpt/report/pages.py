@@ -6,6 +6,7 @@ from pathlib import Path
 from simgpt.files import write_text
 from simgpt.report import (
     annotation,
+    architecture,
     figures,
     protocol,
     published,
@@ -30,6 +31,7 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     told = published.load_published(results)
     drawings = [
         figures.draw_idea(output),
+        architecture.draw_architecture(output),
         published.draw_labels(output, told, result, sizes),
         figures.draw_headline(output, result, paper, tables.further_rows(result)),
         figures.draw_gains(output, result),
