@@ -147,13 +147,12 @@ def _bundled(result: Headline) -> int:
 
 
 def _misprint(row: Mapping[str, Any]) -> float:
-    return abs(row["average"] - sum(row["scores"]) / len(row["scores"]))
+    scores: list[float] = row["scores"]
+    return abs(float(row["average"]) - sum(scores) / len(scores))
 
 
 def _setting(config: Mapping[str, Any], name: str) -> str:
     if name in _NEEDS and not config[_NEEDS[name]]:
         return "-"
     value = config[name]
-    if isinstance(value, str):
-        return f"`{value}`"
-    return f"{value:g}"
+    return value if isinstance(value, str) else f"{value:g}"
