@@ -44,6 +44,8 @@
 
   function showLoading(loaded, total) {
     const megabytes = (count) => (count / 1e6).toFixed(0);
+    const words = loaded === total ? "Computing." : "Loading the model.";
+    if (said.textContent !== words) said.textContent = words; // announced, so once
     loading.hidden = loaded === total;
     loading.querySelector("progress").value = loaded / total;
     loading.querySelector("span").textContent = `${megabytes(loaded)} of ${megabytes(total)} MB`;
@@ -54,7 +56,7 @@
     if (busy) return;
     busy = true;
     bar.hidden = true;
-    said.textContent = worker ? "Computing." : "Loading the model.";
+    said.textContent = "Computing.";
     try {
       said.textContent = show(await ask(question));
     } catch (error) {

@@ -55,7 +55,9 @@ async function load(tell) {
 
 async function get(name, settings) {
   const response = await fetch(new URL(name, import.meta.url), settings);
-  if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText}`);
+  if (!response.ok) {
+    throw new Error(`${name.split("?")[0]}: ${response.status} ${response.statusText}`);
+  }
   return response;
 }
 
