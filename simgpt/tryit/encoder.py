@@ -67,7 +67,7 @@ def check_runs_in_page(encoder: "SentenceTransformer", name: str) -> None:
 
 def architecture(encoder: "SentenceTransformer") -> dict[str, Any]:
     """The sizes that the page's program needs besides the weights' shapes."""
-    config = encoder.config
+    config: Any = encoder.config
     return {
         "layers": config.num_hidden_layers,
         "hidden": config.hidden_size,
@@ -99,9 +99,10 @@ def page_weights(encoder: "SentenceTransformer") -> dict[str, Floats]:
 
     A single text is of kind 0 throughout, so that kind's vector is added to every position.
     """
+    model: Any = encoder[0].model
     weights = {
         name: weight.numpy()
-        for name, weight in encoder[0].model.state_dict().items()
+        for name, weight in model.state_dict().items()
         if not name.startswith("pooler.")
     }
     weights[_POSITIONS] = weights[_POSITIONS] + weights.pop(_KINDS)[0]
@@ -110,7 +111,7 @@ def page_weights(encoder: "SentenceTransformer") -> dict[str, Floats]:
 
 def take_weights(encoder: "SentenceTransformer", weights: dict[str, Floats]) -> None:
     """Put weights that the page uses into an encoder, in place."""
-    model = encoder[0].model
+    model: Any = encoder[0].model
     state = {name: torch.tensor(weight) for name, weight in weights.items()}
     state[_KINDS] = torch.zeros_like(model.state_dict()[_KINDS])
     model.load_state_dict(state, strict=False)

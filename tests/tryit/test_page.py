@@ -23,7 +23,7 @@ ODD = [
     "\u6771\u4eac\u306b\u4f4f\u3080 \uc11c\uc6b8 \ud55c\uad6d\uc5b4",
     "don't stop-it... (really?) $5 `a` x^2 \u201cquoted\u201d \u2014 \u00bfqu\u00e9?",
     "[MASK] [mask] [CLS]x[SEP] [UNK]",
-    "zero\u200bwidth\u00a0space \ufeffmark \u0007bell \ufffd \ud83d\ude00\ud83d\udc4d\ud83c\udffd",
+    "zero\u200bwidth\u00a0space \ufeffmark \u0007bell \ufffd \U0001f600\U0001f44d\U0001f3fd",
     "antidisestablishmentarianism " + "x" * 100 + " " + "x" * 101,
     "word " * 300,
 ]
