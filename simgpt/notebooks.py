@@ -22,7 +22,7 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from simgpt.config import RunConfig
+from simgpt.config import Pooling, RunConfig
 from simgpt.environment import git_state
 from simgpt.errors import SimgptError
 from simgpt.evaluate.benchmarks import ENVIRONMENT_VARIABLE
@@ -99,8 +99,11 @@ def build_book(root: Path, *, profile: str) -> Path:
         The landing page.
 
     Raises:
-        SimgptError: a notebook fails, or Sphinx warns about anything.
+        SimgptError: a notebook fails, the page cannot run the model that it is to run, or Sphinx
+            warns about anything.
     """
+    from simgpt.tryit import write_tryit  # with torch, which `simgpt notebooks check` need not load
+
     executed = execute_all(root, {"profile": profile}, root / _BUILD / "executed" / profile)
     source = root / _BUILD / "source"
     _mirror(root / "book", source / "book")
@@ -108,7 +111,9 @@ def build_book(root: Path, *, profile: str) -> Path:
     for path in executed:
         _stage(path, source / "notebooks" / path.name, published)
     _copy(root / "_toc.yml", source / "_toc.yml")
-    facts = write_generated_pages(root / "book" / "results", source / "book" / "generated")
+    generated = source / "book" / "generated"
+    facts = write_generated_pages(root / "book" / "results", generated)
+    facts |= write_tryit(model_of_page(root, profile), generated / "static" / "tryit")
     _copy(BUNDLED_TRIPLETS.with_name("README.md"), source / "book" / "data.md")
     _write_config(root / "_config.yml", source / "_config.yml", facts, published)
     _sphinx(root, source)
@@ -124,6 +129,23 @@ def _stage(executed: Path, target: Path, published: Published | None) -> None:
     tip = _ELSEWHERE.format(install=published.install)
     notebook.cells.insert(2, nbformat.v4.new_markdown_cell(tip, id="elsewhere"))
     _write_if_changed(target, nbformat.writes(notebook) + "\n")
+
+
+def model_of_page(root: Path, profile: str) -> str:
+    """The model that the page runs: the one named, or else what the chapter on training trained.
+
+    Profiles that train what a page cannot run leave it with the untouched encoder.
+    """
+    from simgpt.train import train
+    from simgpt.tryit import ENVIRONMENT_VARIABLE as NAMED
+
+    if named := os.environ.get(NAMED):
+        return named
+    cfg = RunConfig.from_params({"profile": profile})
+    mean = cfg.pooling in (Pooling.AUTO, Pooling.MEAN)
+    if cfg.backbone != "bundled" or cfg.prefix_tokens or not mean:
+        return "bundled"
+    return str(train(cfg, root / "runs" / cfg.run_name))
 
 
 def _write_config(

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from bs4 import BeautifulSoup
 
+from tests.browser import CHROMIUM, chromium, serving, visiting
 from tests.conftest import REPOSITORY
 
 CHAPTERS = (
@@ -24,7 +25,6 @@ CHAPTERS = (
     "06_cost_and_speed",
     "07_ablations",
 )
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def build(folder):
@@ -199,3 +199,24 @@ def test_a_browser_shows_the_page_in_light_and_in_dark(page, screenshot):
     assert brightness(light) > 200
     assert brightness(dark) < 80
     assert ImageStat.Stat(Image.open(light).convert("L")).stddev[0] > 10  # not an empty page
+
+
+def test_a_reader_tries_the_model_of_this_build_in_light_and_in_dark(checkout, pages):
+    """Nothing in the box is below WCAG AA, and nothing is asked of another host."""
+    html = checkout / "_build" / "html"
+    assert "smoke run" in pages[html / "book" / "tryit.html"].get_text()
+    with chromium() as browser, serving(html) as address:
+        from axe_playwright_python.sync_playwright import Axe
+
+        rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+        for scheme in ("light", "dark"):
+            with visiting(browser, f"{address}/book/tryit.html", color_scheme=scheme) as page:
+                assert page.locator("html").get_attribute("data-theme") == scheme
+                page.wait_for_load_state("networkidle")
+                page.wrong.clear()  # the theme complains of itself
+                page.get_by_role("button", name="Compare").click()
+                page.get_by_text("Cosine 0.").wait_for()
+                assert not page.wrong
+                found = Axe().run(page, context="#tryit", options=rules)
+                assert not found.response["violations"], found.generate_report()
+                page.wrong.clear()  # axe looks for style sheets where there are none
