@@ -5,14 +5,10 @@ Execution works on copies under `_build/`, so the tree is never touched, and a c
 have not changed since is not executed again.
 """
 
-import hashlib
-import json
-import logging
 import os
 import shutil
 import subprocess
 import sysconfig
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,26 +18,15 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from simgpt.config import RunConfig
-from simgpt.environment import git_state
 from simgpt.errors import SimgptError
-from simgpt.evaluate.benchmarks import ENVIRONMENT_VARIABLE
-from simgpt.files import read_text, staged, write_text
+from simgpt.execution import execute_notebooks
+from simgpt.files import read_text, write_text
 from simgpt.report.pages import write_generated_pages
 from simgpt.repository import Published, find_published
 from simgpt.triplets import BUNDLED_TRIPLETS
 
-logger = logging.getLogger(__name__)
-
 _BUILD = Path("_build")
 _STAGED_ONLY = ("generated", "data.md")  # in the staged book/, made by the build
-_SMOKE_WARNING = """```{{warning}}
-This page was executed at the `{profile}` profile: {triplets} triplets, enough to show that every
-step runs. Its numbers mean nothing. `make book PROFILE=laptop` executes it in full.
-```"""
-_FULL_NOTE = """```{{note}}
-This page was executed at the `{profile}` profile with {triplets} triplets.
-```"""
 _ELSEWHERE = """```{{tip}}
 Opened in Colab by the button above, this notebook needs the package first: `{install}`
 ```"""
@@ -76,20 +61,12 @@ def check_pairs(root: Path) -> int:
     return len(pairs)
 
 
-def execute_all(root: Path, params: Mapping[str, Any], output: Path) -> list[Path]:
-    """Execute a copy of every notebook with `params`, in order; return the copies.
-
-    Args:
-        root: The repository; notebooks run with it as their working folder.
-        params: Any `RunConfig` settings.
-        output: Folder for the copies. One that is there already and whose notebook, package, data
-            and settings are the same is kept.
-
-    Raises:
-        SimgptError: a setting is unknown or illegal, or a cell fails (notebook and error named).
-    """
-    cfg = RunConfig.from_params(params)
-    return [_execute(root, notebook, params, cfg, output) for _, notebook in _pairs(root)]
+def execute_all(
+    root: Path, params: Mapping[str, Any], output: Path, *, jobs: int = 1
+) -> list[Path]:
+    """Execute a copy of every notebook of the repository: see `execute_notebooks`."""
+    notebooks = [notebook for _, notebook in _pairs(root)]
+    return execute_notebooks(root, notebooks, params, output, jobs=jobs)
 
 
 def build_book(root: Path, *, profile: str) -> Path:
@@ -156,59 +133,6 @@ def _sphinx(root: Path, source: Path) -> None:
     environment = os.environ | {"PYTHONPATH": path}
     if subprocess.run(command, check=False, env=environment).returncode != 0:  # noqa: S603
         raise SimgptError("the book has warnings or errors; they are listed above")
-
-
-def _execute(
-    root: Path, notebook: Path, params: Mapping[str, Any], cfg: RunConfig, output: Path
-) -> Path:
-    import papermill
-
-    target = output / notebook.name
-    digest = _digest(root, notebook, params)
-    if target.is_file() and _stamp(target).get("digest") == digest:
-        logger.info("%s: unchanged since it was executed at %s", notebook.name, cfg.profile)
-        return target
-    logger.info("%s: executing at %s", notebook.name, cfg.profile)
-    started = time.monotonic()
-    with staged(target) as temporary:
-        try:
-            papermill.execute_notebook(
-                str(notebook), str(temporary), parameters=dict(params), cwd=str(root)
-            )
-        except papermill.PapermillExecutionError as error:
-            raise SimgptError(
-                f"{notebook}, cell {error.exec_count}: {error.ename}: {error.evalue}"
-            ) from error
-        done = nbformat.read(temporary, as_version=4)
-        done.metadata["simgpt"] = {
-            "digest": digest,
-            "parameters": cfg.to_dict(),
-            "git": git_state(),
-            "seconds": round(time.monotonic() - started, 1),
-        }
-        template = _SMOKE_WARNING if cfg.profile == "smoke" else _FULL_NOTE
-        triplets = f"{cfg.max_triplets:,}" if cfg.max_triplets else "all bundled"
-        note = template.format(profile=cfg.profile, triplets=triplets)
-        done.cells.insert(1, nbformat.v4.new_markdown_cell(note, id="profile-note"))
-        nbformat.write(done, temporary)
-    return target
-
-
-def _stamp(executed: Path) -> dict[str, Any]:
-    stamp: dict[str, Any] = json.loads(read_text(executed))["metadata"].get("simgpt", {})
-    return stamp
-
-
-def _digest(root: Path, notebook: Path, params: Mapping[str, Any]) -> str:
-    """Hash of all that an executed notebook depends on: itself, package, data, settings."""
-    digest = hashlib.sha256(json.dumps(dict(params), sort_keys=True, default=str).encode())
-    digest.update(os.environ.get(ENVIRONMENT_VARIABLE, "").encode())
-    package = Path(__file__).parent
-    files = [path for path in package.rglob("*") if path.suffix in (".py", ".toml", ".jsonl")]
-    results = (root / "book" / "results").rglob("*.json")
-    for path in [notebook, *sorted(files), *sorted(results)]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _pairs(root: Path) -> list[tuple[Path, Path]]:
