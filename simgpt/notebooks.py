@@ -23,6 +23,7 @@ from simgpt.execution import execute_notebooks
 from simgpt.files import read_text, write_text
 from simgpt.report.pages import write_generated_pages
 from simgpt.repository import Published, find_published
+from simgpt.stale_pages import page_warnings, under_title
 from simgpt.triplets import BUNDLED_TRIPLETS
 
 _BUILD = Path("_build")
@@ -79,11 +80,12 @@ def build_book(root: Path, *, profile: str) -> Path:
         SimgptError: a notebook fails, or Sphinx warns about anything.
     """
     executed = execute_all(root, {"profile": profile}, root / _BUILD / "executed" / profile)
-    source = root / _BUILD / "source"
-    _mirror(root / "book", source / "book")
-    published = find_published(root)
+    source, published = root / _BUILD / "source", find_published(root)
+    warnings = page_warnings(root / "book" / "results")
+    _mirror(root / "book", source / "book", warnings)
     for path in executed:
-        _stage(path, source / "notebooks" / path.name, published)
+        warning = warnings.get(f"notebooks/{path.stem}", "")
+        _stage(path, source / "notebooks" / path.name, published, warning)
     _copy(root / "_toc.yml", source / "_toc.yml")
     facts = write_generated_pages(root / "book" / "results", source / "book" / "generated")
     _copy(BUNDLED_TRIPLETS.with_name("README.md"), source / "book" / "data.md")
@@ -92,14 +94,15 @@ def build_book(root: Path, *, profile: str) -> Path:
     return root / _BUILD / "html" / "index.html"
 
 
-def _stage(executed: Path, target: Path, published: Published | None) -> None:
-    """Copy a notebook into the book; where a button opens it in Colab, say what it needs there."""
-    if published is None or not published.on_github:
-        _copy(executed, target)
-        return
+def _stage(executed: Path, target: Path, published: Published | None, warning: str) -> None:
+    """Copy a notebook into the book, with what is to be said of it there below its title."""
+    notes = {"stale": warning}
+    if published is not None and published.on_github:
+        notes["elsewhere"] = _ELSEWHERE.format(install=published.install)
     notebook = nbformat.read(executed, as_version=4)
-    tip = _ELSEWHERE.format(install=published.install)
-    notebook.cells.insert(2, nbformat.v4.new_markdown_cell(tip, id="elsewhere"))
+    notebook.cells[2:2] = [
+        nbformat.v4.new_markdown_cell(text, id=name) for name, text in notes.items() if text
+    ]
     _write_if_changed(target, nbformat.writes(notebook) + "\n")
 
 
@@ -167,11 +170,18 @@ def _keep_cell_ids(fresh: NotebookNode, held: NotebookNode) -> None:
         cell.id = ids[cell.source].pop(0) if ids.get(cell.source) else cell.id
 
 
-def _mirror(source: Path, target: Path) -> None:
-    """Make `target` hold the files of `source`, leaving unchanged ones their time stamps."""
+def _mirror(source: Path, target: Path, warnings: Mapping[str, str]) -> None:
+    """Make `target` hold the files of `source`, leaving unchanged ones their time stamps.
+
+    A page that is named among `warnings`, as in `book/index`, gets its own below the title.
+    """
     wanted = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
     for name in wanted:
-        _copy(source / name, target / name)
+        if warning := warnings.get(f"{source.name}/{name.stem}" if name.suffix == ".md" else ""):
+            page = under_title(read_text(source / name), warning)
+            _write_if_changed(target / name, page)
+        else:
+            _copy(source / name, target / name)
     for path in [path for path in target.rglob("*") if path.is_file()]:
         name = path.relative_to(target)
         if name not in wanted and name.parts[0] not in _STAGED_ONLY:
