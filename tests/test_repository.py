@@ -2,8 +2,11 @@
 
 import subprocess
 
+import nbformat
 import pytest
+import yaml
 
+from simgpt.notebooks import _stage, _write_config
 from simgpt.repository import Published, find_published
 
 ADDRESS = "https://github.com/someone/sim-gpt.book"
@@ -73,3 +76,28 @@ def test_no_file_of_the_repository_holds_its_address(repository):
     place = published.url.removeprefix("https://")
     command = ["git", "-C", str(repository), "grep", "--name-only", "--fixed-strings", place]
     assert subprocess.run(command, capture_output=True, text=True).stdout == ""
+
+
+def test_a_notebook_that_colab_can_open_says_what_it_needs_there(tmp_path):
+    executed, target = tmp_path / "executed.ipynb", tmp_path / "book" / "staged.ipynb"
+    cells = [nbformat.v4.new_markdown_cell(text) for text in ("# A chapter", "a note", "the rest")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), executed)
+    _stage(executed, target, None)
+    assert target.read_bytes() == executed.read_bytes()
+    _stage(executed, target, Published(ADDRESS, "main"))
+    staged = nbformat.read(target, as_version=4)
+    assert [cell.source for cell in staged.cells if cell.id != "elsewhere"] == [
+        cell.source for cell in cells
+    ]
+    assert f"%pip install git+{ADDRESS}@main" in staged.cells[2].source
+
+
+def test_a_book_gets_its_buttons_from_the_remote_and_keeps_all_other_settings(tmp_path, repository):
+    source, target = repository / "_config.yml", tmp_path / "_config.yml"
+    _write_config(source, target, {"gain": "+1"}, None)
+    plain = yaml.safe_load(target.read_text(encoding="utf-8"))
+    assert plain["parse"]["myst_substitutions"] == {"gain": "+1"}
+    assert not {"repository", "launch_buttons"} & plain.keys()
+    published = Published(ADDRESS, "main")
+    _write_config(source, target, {"gain": "+1"}, published)
+    assert yaml.safe_load(target.read_text(encoding="utf-8")) == plain | published.book_config()
