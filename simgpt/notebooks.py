@@ -28,8 +28,9 @@ from simgpt.triplets import BUNDLED_TRIPLETS
 
 _BUILD = Path("_build")
 _STAGED_ONLY = ("generated", "data.md")  # in the staged book/, made by the build
-_ELSEWHERE = """```{{tip}}
-Opened in Colab by the button above, this notebook needs the package first: `{install}`
+_ELSEWHERE = """```{tip}
+The button above opens this notebook in Colab, where its first cell installs the package. See
+{ref}`in Colab <in-colab>`.
 ```"""
 
 
@@ -98,7 +99,7 @@ def _stage(executed: Path, target: Path, published: Published | None, warning: s
     """Copy a notebook into the book, with what is to be said of it there below its title."""
     notes = {"stale": warning}
     if published is not None and published.on_github:
-        notes["elsewhere"] = _ELSEWHERE.format(install=published.install)
+        notes["elsewhere"] = _ELSEWHERE
     notebook = nbformat.read(executed, as_version=4)
     notebook.cells[2:2] = [
         nbformat.v4.new_markdown_cell(text, id=name) for name, text in notes.items() if text

@@ -59,7 +59,6 @@ def test_the_branch_is_the_one_that_visitors_see(checkout):
     subprocess.run(["git", "-C", str(root), *head], check=True)
     published = find_published(root)
     assert published.branch == "trunk"
-    assert published.install == f"%pip install git+{ADDRESS}@trunk"
 
 
 def test_colab_opens_what_is_on_github_only():
