@@ -128,3 +128,34 @@ def _has_triplets(root: Path, tell: Tell) -> bool:
         tell(f"The profile colab cannot be had here: {error}")
         return False
     return True
+
+
+def estimates(count: int) -> list[str]:
+    """What the profile `colab` takes on Colab's GPUs, a line each, told where none is at hand.
+
+    By RoBERTa-base's published sizes; sentences are taken to be as long as the bundled ones.
+
+    Args:
+        count: Triplets of the run.
+    """
+    from transformers import AutoTokenizer, RobertaConfig
+
+    from simgpt.config import RunConfig
+    from simgpt.encoder import locate
+    from simgpt.train.devices import published_device
+    from simgpt.train.dry_run import estimate_lines
+
+    cfg = RunConfig.from_params({"profile": "colab", "triplets": "bundled"})
+    shape = RobertaConfig(vocab_size=50265, max_position_embeddings=514, type_vocab_size=1)
+    tokenizer = AutoTokenizer.from_pretrained(str(locate("bundled")))
+    return [
+        line
+        for name in ("T4", "L4", "A100-40")
+        for line in estimate_lines(
+            cfg,
+            published_device(name, cfg.precision),
+            count=count,
+            config=shape,
+            tokenizer=tokenizer,
+        )
+    ]

@@ -18,9 +18,10 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
+from simgpt.colab import estimates
 from simgpt.errors import SimgptError
 from simgpt.execution import execute_notebooks
-from simgpt.files import read_text, write_text
+from simgpt.files import read_json, read_text, write_text
 from simgpt.report.pages import write_generated_pages
 from simgpt.repository import Published, find_published
 from simgpt.stale_pages import page_warnings, under_title
@@ -89,6 +90,7 @@ def build_book(root: Path, *, profile: str) -> Path:
         _stage(path, source / "notebooks" / path.name, published, warning)
     _copy(root / "_toc.yml", source / "_toc.yml")
     facts = write_generated_pages(root / "book" / "results", source / "book" / "generated")
+    _write_if_changed(source / "book" / "generated" / "colab.txt", _on_colab(root))
     _copy(BUNDLED_TRIPLETS.with_name("README.md"), source / "book" / "data.md")
     _write_config(root / "_config.yml", source / "_config.yml", facts, published)
     _sphinx(root, source)
@@ -105,6 +107,13 @@ def _stage(executed: Path, target: Path, published: Published | None, warning: s
         nbformat.v4.new_markdown_cell(text, id=name) for name, text in notes.items() if text
     ]
     _write_if_changed(target, nbformat.writes(notebook) + "\n")
+
+
+def _on_colab(root: Path) -> str:
+    """A list of what the paper's run takes on Colab's GPUs."""
+    measured = read_json(root / "book" / "results" / "benchmarks" / "train_memory.json")
+    paper = max(map(int, measured["triplets"]))  # as many triplets as the paper has
+    return "".join(f"- {line}\n" for line in estimates(paper))
 
 
 def _write_config(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -319,3 +320,11 @@ def test_what_the_runtime_has_already_is_not_overwritten_by_the_copy(tmp_path):
     copy_missing(drive, runs)
     assert (runs / "a" / "trainer" / "checkpoint-8").is_dir()
     assert not (runs / "a" / "trainer" / "checkpoint-4").exists()
+
+
+def test_what_the_papers_run_takes_on_each_of_colabs_gpus_is_told_without_one():
+    lines = colab.estimates(371_000)
+    gpus = [line for line in lines if not line.startswith(" ")]
+    assert [line.partition(":")[0] for line in gpus] == ["T4", "L4", "A100-40"]
+    assert all(re.search(r": [\d,]+ steps, about .+ GiB of ", line) for line in gpus)
+    assert not any("does not fit" in line for line in lines)  # the profile is made for them
