@@ -14,6 +14,7 @@ GROUND = (
     "environment",
     "errors",
     "files",
+    "holm",
     "hub",
     "markdown",
     "progress",
