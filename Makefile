@@ -17,7 +17,7 @@ ifneq ($(PYTHON),)
 READY := $(READY)-$(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 endif
 
-.PHONY: help setup book test test-lowest lint links local-llm clean
+.PHONY: help setup book book-check test test-lowest lint links local-llm clean
 
 help:  ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,9 @@ help:  ## this list
 
 book: $(READY)  ## run the notebooks and build the book into _build/html
 	$(BIN)/simgpt book --profile $(PROFILE)
+
+book-check: $(READY)  ## fail where a committed result is older than what it depends on
+	$(BIN)/simgpt report stale
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

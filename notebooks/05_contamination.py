@@ -27,6 +27,34 @@
 # too, and SICK {cite}`marelli-etal-2014-sick` was made by rewording such captions. Whoever annotates
 # captions may well annotate half of a test pair.
 
+# %% tags=["remove-cell"]
+# In Google Colab this cell fetches and installs the package; elsewhere it does nothing.
+import sys
+
+if "google.colab" in sys.modules:
+    import json
+    import os
+    import subprocess
+    from pathlib import Path
+    from urllib.parse import unquote
+    from urllib.request import urlopen
+
+    # Colab knows from where on GitHub this notebook was opened.
+    _server = os.environ.get("COLAB_JUPYTER_IP", "172.28.0.12")
+    _opened = unquote(json.load(urlopen(f"http://{_server}:9000/api/sessions"))[0]["path"])
+    _url, _, _rest = _opened.removeprefix("fileId=").partition("/blob/")
+    _url = os.environ.get("SIMGPT_REPOSITORY", _url)
+    if not _url.startswith("https://"):
+        raise SystemExit("Open this notebook by the button on its page, or set SIMGPT_REPOSITORY.")
+    _branch = ["--branch", _rest.partition("/notebooks/")[0]] if _rest else []
+    _folder = Path("/content/simgpt")
+    if not _folder.exists():
+        subprocess.run(["git", "clone", "--quiet", *_branch, _url, _folder], check=True)
+    sys.path.insert(0, str(_folder))
+    from simgpt.colab import set_up
+
+    _gpu_profile = set_up(_folder, tell=print)  # or the name of a profile for runtimes with a GPU
+
 # %% tags=["parameters"]
 profile = "smoke"  # smoke (development pairs, a minute) or laptop (the benchmarks)
 

@@ -12,6 +12,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from simgpt import cli_annotate, cli_evaluate, cli_report, cli_study
+from simgpt.cli_group import PapermillParameters
 from simgpt.config import ConfigError, RunConfig, profile_names
 from simgpt.errors import SimgptError
 from simgpt.released import RELEASES, import_release
@@ -223,21 +224,30 @@ def book(profile: Profile = "smoke") -> None:
     typer.echo(f"Open {page} in a browser.")
 
 
-@notebooks_app.command("run")
+@notebooks_app.command("run", cls=PapermillParameters)
 def run_notebooks(
     profile: Profile = "smoke",
     parameters: Annotated[
         list[str] | None,
-        typer.Option("-p", "--set", metavar="NAME=VALUE", help="Any setting; may be repeated."),
+        typer.Option(
+            "-p",
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any setting; may be repeated. `-p NAME VALUE`, as papermill has it, will do too.",
+        ),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the executed copies.")] = Path(
         "_build/executed"
     ),
+    jobs: Annotated[int, typer.Option(help="How many notebooks run at a time.")] = 1,
 ) -> None:
-    """Execute copies of the notebooks with papermill; the originals stay as they are."""
+    """Execute copies of the notebooks with papermill; the originals stay as they are.
+
+    A copy whose notebook, package, data and settings have not changed since is kept.
+    """
     from simgpt.notebooks import execute_all
 
-    for path in execute_all(Path.cwd(), _params(profile, parameters), output):
+    for path in execute_all(Path.cwd(), _params(profile, parameters), output, jobs=jobs):
         typer.echo(path)
 
 

@@ -86,3 +86,35 @@ def verify(
         typer.echo(f"\n{told}\n  {'  '.join(named) if few else f'{len(named)} files'}")
     if any(one.verdict is Verdict.FAIL for one in verified):
         raise typer.Exit(1)
+
+
+@app.command()
+def stale(
+    results: Annotated[Path, typer.Argument(help="Folder of results.")] = Path("book/results"),
+) -> None:
+    """Tell which results are older than what they depend on; any gives exit status 1.
+
+    Settings, data and code are compared with what was recorded. Of the code only what a number is
+    made by counts, and of that the meaning: no comments, no layout, nothing that was added.
+    """
+    from simgpt.freshness import HARMLESS, check_freshness
+    from simgpt.stale_pages import told
+
+    found = check_freshness(results)
+    old = [one for one in found if one.is_stale]
+    for one in old:
+        typer.echo("\n  ".join([str(one.path), *told(one)]))
+    for one in found:
+        for reason in one.untold:
+            typer.echo(f"{one.path}: not compared with the code: {reason}")
+    typer.echo(f"{len(old)} of {len(found)} results are stale")
+    if not old:
+        return
+    changes = sorted({change for one in old for change in one.digests})
+    typer.echo(
+        "Measure them again; or, where a change leaves them as they are, say so in "
+        f"{results / HARMLESS}:"
+    )
+    for name, digest in changes:
+        typer.echo(f'\n[[change]]\ndefinition = "{name}"\ndigest = "{digest}"\nbecause = ""')
+    raise typer.Exit(1)

@@ -192,20 +192,22 @@ class RunConfig:
 
         papermill only warns about a parameter that no cell knows and runs on with the defaults.
         Here every public plain value in the namespace must be a setting, so a misspelt name fails
-        in the second cell.
+        in the second cell. In Colab the first cell has looked for a GPU; the profile that suits it
+        stands in for the default one.
 
         Raises:
             ConfigError: as `from_params`.
         """
-        return cls.from_params(
-            {
-                name: value
-                for name, value in namespace.items()
-                if not name.startswith("_")
-                and name not in _IPYTHON_NAMES
-                and isinstance(value, str | int | float | list | dict | None)
-            }
-        )
+        params = {
+            name: value
+            for name, value in namespace.items()
+            if not name.startswith("_")
+            and name not in _IPYTHON_NAMES
+            and isinstance(value, str | int | float | list | dict | None)
+        }
+        if params.get("profile") == cls.profile and namespace.get("_gpu_profile"):
+            params["profile"] = namespace["_gpu_profile"]
+        return cls.from_params(params)
 
     def to_dict(self) -> dict[str, Any]:
         """Names and plain values, as saved in `config.json`."""

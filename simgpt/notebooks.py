@@ -5,14 +5,10 @@ Execution works on copies under `_build/`, so the tree is never touched, and a c
 have not changed since is not executed again.
 """
 
-import hashlib
-import json
-import logging
 import os
 import shutil
 import subprocess
 import sysconfig
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,28 +18,21 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
+from simgpt.colab import estimates
 from simgpt.config import Pooling, RunConfig
-from simgpt.environment import git_state
 from simgpt.errors import SimgptError
-from simgpt.evaluate.benchmarks import ENVIRONMENT_VARIABLE
-from simgpt.files import read_text, staged, write_text
+from simgpt.execution import execute_notebooks
+from simgpt.files import read_json, read_text, write_text
 from simgpt.report.pages import write_generated_pages
 from simgpt.repository import Published, find_published
+from simgpt.stale_pages import page_warnings, under_title
 from simgpt.triplets import BUNDLED_TRIPLETS
-
-logger = logging.getLogger(__name__)
 
 _BUILD = Path("_build")
 _STAGED_ONLY = ("generated", "data.md")  # in the staged book/, made by the build
-_SMOKE_WARNING = """```{{warning}}
-This page was executed at the `{profile}` profile: {triplets} triplets, enough to show that every
-step runs. Its numbers mean nothing. `make book PROFILE=laptop` executes it in full.
-```"""
-_FULL_NOTE = """```{{note}}
-This page was executed at the `{profile}` profile with {triplets} triplets.
-```"""
-_ELSEWHERE = """```{{tip}}
-Opened in Colab by the button above, this notebook needs the package first: `{install}`
+_ELSEWHERE = """```{tip}
+The button above opens this notebook in Colab, where its first cell installs the package. See
+{ref}`in Colab <in-colab>`.
 ```"""
 
 
@@ -76,20 +65,12 @@ def check_pairs(root: Path) -> int:
     return len(pairs)
 
 
-def execute_all(root: Path, params: Mapping[str, Any], output: Path) -> list[Path]:
-    """Execute a copy of every notebook with `params`, in order; return the copies.
-
-    Args:
-        root: The repository; notebooks run with it as their working folder.
-        params: Any `RunConfig` settings.
-        output: Folder for the copies. One that is there already and whose notebook, package, data
-            and settings are the same is kept.
-
-    Raises:
-        SimgptError: a setting is unknown or illegal, or a cell fails (notebook and error named).
-    """
-    cfg = RunConfig.from_params(params)
-    return [_execute(root, notebook, params, cfg, output) for _, notebook in _pairs(root)]
+def execute_all(
+    root: Path, params: Mapping[str, Any], output: Path, *, jobs: int = 1
+) -> list[Path]:
+    """Execute a copy of every notebook of the repository: see `execute_notebooks`."""
+    notebooks = [notebook for _, notebook in _pairs(root)]
+    return execute_notebooks(root, notebooks, params, output, jobs=jobs)
 
 
 def build_book(root: Path, *, profile: str) -> Path:
@@ -105,29 +86,32 @@ def build_book(root: Path, *, profile: str) -> Path:
     from simgpt.tryit import write_tryit  # with torch, which `simgpt notebooks check` need not load
 
     executed = execute_all(root, {"profile": profile}, root / _BUILD / "executed" / profile)
-    source = root / _BUILD / "source"
-    _mirror(root / "book", source / "book")
-    published = find_published(root)
+    source, published = root / _BUILD / "source", find_published(root)
+    warnings = page_warnings(root / "book" / "results")
+    _mirror(root / "book", source / "book", warnings)
     for path in executed:
-        _stage(path, source / "notebooks" / path.name, published)
+        warning = warnings.get(f"notebooks/{path.stem}", "")
+        _stage(path, source / "notebooks" / path.name, published, warning)
     _copy(root / "_toc.yml", source / "_toc.yml")
     generated = source / "book" / "generated"
     facts = write_generated_pages(root / "book" / "results", generated)
     facts |= write_tryit(model_of_page(root, profile), generated / "static" / "tryit")
+    _write_if_changed(generated / "colab.txt", _on_colab(root))
     _copy(BUNDLED_TRIPLETS.with_name("README.md"), source / "book" / "data.md")
     _write_config(root / "_config.yml", source / "_config.yml", facts, published)
     _sphinx(root, source)
     return root / _BUILD / "html" / "index.html"
 
 
-def _stage(executed: Path, target: Path, published: Published | None) -> None:
-    """Copy a notebook into the book; where a button opens it in Colab, say what it needs there."""
-    if published is None or not published.on_github:
-        _copy(executed, target)
-        return
+def _stage(executed: Path, target: Path, published: Published | None, warning: str) -> None:
+    """Copy a notebook into the book, with what is to be said of it there below its title."""
+    notes = {"stale": warning}
+    if published is not None and published.on_github:
+        notes["elsewhere"] = _ELSEWHERE
     notebook = nbformat.read(executed, as_version=4)
-    tip = _ELSEWHERE.format(install=published.install)
-    notebook.cells.insert(2, nbformat.v4.new_markdown_cell(tip, id="elsewhere"))
+    notebook.cells[2:2] = [
+        nbformat.v4.new_markdown_cell(text, id=name) for name, text in notes.items() if text
+    ]
     _write_if_changed(target, nbformat.writes(notebook) + "\n")
 
 
@@ -146,6 +130,13 @@ def model_of_page(root: Path, profile: str) -> str:
     if cfg.backbone != "bundled" or cfg.prefix_tokens or not mean:
         return "bundled"
     return str(train(cfg, root / "runs" / cfg.run_name))
+
+
+def _on_colab(root: Path) -> str:
+    """A list of what the paper's run takes on Colab's GPUs."""
+    measured = read_json(root / "book" / "results" / "benchmarks" / "train_memory.json")
+    paper = max(map(int, measured["triplets"]))  # as many triplets as the paper has
+    return "".join(f"- {line}\n" for line in estimates(paper))
 
 
 def _write_config(
@@ -180,59 +171,6 @@ def _sphinx(root: Path, source: Path) -> None:
         raise SimgptError("the book has warnings or errors; they are listed above")
 
 
-def _execute(
-    root: Path, notebook: Path, params: Mapping[str, Any], cfg: RunConfig, output: Path
-) -> Path:
-    import papermill
-
-    target = output / notebook.name
-    digest = _digest(root, notebook, params)
-    if target.is_file() and _stamp(target).get("digest") == digest:
-        logger.info("%s: unchanged since it was executed at %s", notebook.name, cfg.profile)
-        return target
-    logger.info("%s: executing at %s", notebook.name, cfg.profile)
-    started = time.monotonic()
-    with staged(target) as temporary:
-        try:
-            papermill.execute_notebook(
-                str(notebook), str(temporary), parameters=dict(params), cwd=str(root)
-            )
-        except papermill.PapermillExecutionError as error:
-            raise SimgptError(
-                f"{notebook}, cell {error.exec_count}: {error.ename}: {error.evalue}"
-            ) from error
-        done = nbformat.read(temporary, as_version=4)
-        done.metadata["simgpt"] = {
-            "digest": digest,
-            "parameters": cfg.to_dict(),
-            "git": git_state(),
-            "seconds": round(time.monotonic() - started, 1),
-        }
-        template = _SMOKE_WARNING if cfg.profile == "smoke" else _FULL_NOTE
-        triplets = f"{cfg.max_triplets:,}" if cfg.max_triplets else "all bundled"
-        note = template.format(profile=cfg.profile, triplets=triplets)
-        done.cells.insert(1, nbformat.v4.new_markdown_cell(note, id="profile-note"))
-        nbformat.write(done, temporary)
-    return target
-
-
-def _stamp(executed: Path) -> dict[str, Any]:
-    stamp: dict[str, Any] = json.loads(read_text(executed))["metadata"].get("simgpt", {})
-    return stamp
-
-
-def _digest(root: Path, notebook: Path, params: Mapping[str, Any]) -> str:
-    """Hash of all that an executed notebook depends on: itself, package, data, settings."""
-    digest = hashlib.sha256(json.dumps(dict(params), sort_keys=True, default=str).encode())
-    digest.update(os.environ.get(ENVIRONMENT_VARIABLE, "").encode())
-    package = Path(__file__).parent
-    files = [path for path in package.rglob("*") if path.suffix in (".py", ".toml", ".jsonl")]
-    results = (root / "book" / "results").rglob("*.json")
-    for path in [notebook, *sorted(files), *sorted(results)]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
 def _pairs(root: Path) -> list[tuple[Path, Path]]:
     scripts = sorted((root / "notebooks").glob("[0-9]*.py"))
     if not scripts:
@@ -265,11 +203,18 @@ def _keep_cell_ids(fresh: NotebookNode, held: NotebookNode) -> None:
         cell.id = ids[cell.source].pop(0) if ids.get(cell.source) else cell.id
 
 
-def _mirror(source: Path, target: Path) -> None:
-    """Make `target` hold the files of `source`, leaving unchanged ones their time stamps."""
+def _mirror(source: Path, target: Path, warnings: Mapping[str, str]) -> None:
+    """Make `target` hold the files of `source`, leaving unchanged ones their time stamps.
+
+    A page that is named among `warnings`, as in `book/index`, gets its own below the title.
+    """
     wanted = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
     for name in wanted:
-        _copy(source / name, target / name)
+        if warning := warnings.get(f"{source.name}/{name.stem}" if name.suffix == ".md" else ""):
+            page = under_title(read_text(source / name), warning)
+            _write_if_changed(target / name, page)
+        else:
+            _copy(source / name, target / name)
     for path in [path for path in target.rglob("*") if path.is_file()]:
         name = path.relative_to(target)
         if name not in wanted and name.parts[0] not in _STAGED_ONLY:

@@ -30,11 +30,6 @@ class Published:
         """Whether Colab can open its notebooks."""
         return self.url.startswith("https://github.com/")
 
-    @property
-    def install(self) -> str:
-        """What a notebook runs to install the package from there."""
-        return f"%pip install git+{self.url}@{self.branch}"
-
     def book_config(self) -> dict[str, Any]:
         """Settings for the book's `_config.yml`: buttons to the source, to Binder and to Colab."""
         launch = {"notebook_interface": "jupyterlab", "binderhub_url": "https://mybinder.org"}

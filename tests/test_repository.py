@@ -59,7 +59,6 @@ def test_the_branch_is_the_one_that_visitors_see(checkout):
     subprocess.run(["git", "-C", str(root), *head], check=True)
     published = find_published(root)
     assert published.branch == "trunk"
-    assert published.install == f"%pip install git+{ADDRESS}@trunk"
 
 
 def test_colab_opens_what_is_on_github_only():
@@ -82,14 +81,14 @@ def test_a_notebook_that_colab_can_open_says_what_it_needs_there(tmp_path):
     executed, target = tmp_path / "executed.ipynb", tmp_path / "book" / "staged.ipynb"
     cells = [nbformat.v4.new_markdown_cell(text) for text in ("# A chapter", "a note", "the rest")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), executed)
-    _stage(executed, target, None)
-    assert target.read_bytes() == executed.read_bytes()
-    _stage(executed, target, Published(ADDRESS, "main"))
+    _stage(executed, target, None, "")
+    assert nbformat.read(target, as_version=4) == nbformat.read(executed, as_version=4)
+    _stage(executed, target, Published(ADDRESS, "main"), "")
     staged = nbformat.read(target, as_version=4)
     assert [cell.source for cell in staged.cells if cell.id != "elsewhere"] == [
         cell.source for cell in cells
     ]
-    assert f"%pip install git+{ADDRESS}@main" in staged.cells[2].source
+    assert "{ref}`in Colab <in-colab>`" in staged.cells[2].source
 
 
 def test_a_book_gets_its_buttons_from_the_remote_and_keeps_all_other_settings(tmp_path, repository):

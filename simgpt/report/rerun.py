@@ -26,7 +26,7 @@ def is_rerun(stored: Measured, other: Measured) -> bool:
     if stored.config is None or other.config is None:
         return stored.config is other.config and stored.identity == other.identity
     one, two = (run.content["model"]["training"]["triplets"]["sha256"] for run in (stored, other))
-    return one == two and _compared(stored) == _compared(other)
+    return one == two and deciding_settings(stored) == deciding_settings(other)
 
 
 def difference(stored: Measured, other: Measured) -> tuple[float, str]:
@@ -87,7 +87,7 @@ def _settings(result: Measured) -> dict[str, Any]:
     return settings
 
 
-def _compared(result: Measured) -> dict[str, Any]:
+def deciding_settings(result: Measured) -> dict[str, Any]:
     """Settings that decide the weights; of triplets the hash is compared."""
     settings = _settings(result)
     for name in ("profile", "triplets", *_WITHOUT_EFFECT):
