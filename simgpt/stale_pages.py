@@ -11,7 +11,8 @@ _STUDIES = ("headline", "size", "sources", "objective", "teachers", "artefacts")
 # Folders of book/results, or files.
 SHOWN: dict[str, tuple[str, ...]] = {
     "book/index": ("headline",),
-    "book/study": (*_STUDIES, "clean"),
+    "book/study": (*_STUDIES, "contamination/headline.json"),
+    "book/benchmarks": ("textforms",),
     "book/training": ("headline", "promcse", *_TRAINING),
     "book/scoring": ("benchmarks/evaluate_throughput.json", "speed"),
     "book/selection": ("selection",),
