@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _BUILD = Path("_build")
 _STAGED_ONLY = ("generated", "data.md")  # in the staged book/, made by the build
+_SMOKE_SAMPLE = 300  # embedding all triplets would take as long as the rest of the book
 _SMOKE_WARNING = """```{{warning}}
 This page was executed at the `{profile}` profile: {triplets} triplets, enough to show that every
 step runs. Its numbers mean nothing. `make book PROFILE=laptop` executes it in full.
@@ -103,11 +104,26 @@ def build_book(root: Path, *, profile: str) -> Path:
     for path in executed:
         _copy(path, source / "notebooks" / path.name)
     _copy(root / "_toc.yml", source / "_toc.yml")
-    facts = write_generated_pages(root / "book" / "results", source / "book" / "generated")
+    generated = source / "book" / "generated"
+    facts = write_generated_pages(root / "book" / "results", generated)
+    facts |= _write_explorer(root, profile, generated / "static" / "explorer")
     _copy(BUNDLED_TRIPLETS.with_name("README.md"), source / "book" / "data.md")
     _write_config(root / "_config.yml", source / "_config.yml", facts)
     _sphinx(root, source)
     return root / _BUILD / "html" / "index.html"
+
+
+def _write_explorer(root: Path, profile: str, output: Path) -> dict[str, str]:
+    """The triplets with cosines of the run that the chapter on training has just left behind."""
+    from simgpt.explorer import write_explorer  # with torch, which `simgpt --help` need not load
+    from simgpt.train import train
+
+    cfg = RunConfig.from_params({"profile": profile})
+    run = train(cfg, root / "runs" / cfg.run_name)
+    sample = _SMOKE_SAMPLE if profile == "smoke" else 0
+    facts = write_explorer(str(run), output, sample=sample)
+    chapter = "the encoder of [the chapter on training](../notebooks/03_train)"
+    return facts | {"explorer_model": f"{chapter}, a run at the profile `{profile}`,"}
 
 
 def _write_config(source: Path, target: Path, facts: Mapping[str, str]) -> None:
