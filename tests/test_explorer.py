@@ -152,7 +152,7 @@ def test_an_item_shows_three_sentences_and_two_cosines(page):
 
 def test_words_filter_in_all_three_texts(page):
     load(page)
-    page.get_by_label("with the words").fill("HOUND 7")
+    page.get_by_label("with the words").fill("HOUND 47")
     says(page, "1 of 51 triplets")
     page.get_by_label("with the words").fill("no such words")
     says(page, "0 of 51 triplets.")
