@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from bs4 import BeautifulSoup
 
+from tests.browser import CHROMIUM, chromium, serving, visiting
 from tests.conftest import REPOSITORY
 
 CHAPTERS = (
@@ -23,7 +24,6 @@ CHAPTERS = (
     "06_cost_and_speed",
     "07_ablations",
 )
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def build(folder):
@@ -171,3 +171,71 @@ def test_a_browser_shows_the_page_in_light_and_in_dark(page, screenshot):
     assert brightness(light) > 200
     assert brightness(dark) < 80
     assert ImageStat.Stat(Image.open(light).convert("L")).stddev[0] > 10  # not an empty page
+
+
+@pytest.fixture(scope="module")
+def site(checkout):
+    with serving(checkout / "_build" / "html") as address, chromium() as browser:
+        yield address, browser
+
+
+def test_the_headlines_rows_sort_and_open_and_are_copied_as_latex_and_csv(site):
+    address, browser = site
+    context = {"permissions": ["clipboard-read", "clipboard-write"]}
+    with visiting(browser, f"{address}/book/index.html", **context) as page:
+        table = page.locator("table.sortable").first
+        table.get_by_role("button", name="avg.").click()
+        averages = [
+            float(row.split()[0])
+            for row in table.locator("tbody td:last-child").all_inner_texts()
+            if row[0].isdigit()
+        ]
+        assert averages == sorted(averages, reverse=True)
+        row = table.locator("tbody", has=page.locator("summary")).first
+        row.locator("summary").press("Enter")
+        assert "simgpt evaluate" in row.locator("pre").first.inner_text()
+        copies = page.locator("details.table-copies").first
+        copies.locator("summary").first.click()
+        for kind, beginning in (
+            (".highlight-latex", "% needs"),
+            (".highlight-text", "model,source,STS12"),
+        ):
+            copies.locator(f"{kind} button.copybtn").click()
+            page.wait_for_function(
+                "start => navigator.clipboard.readText().then(text => text.startsWith(start))",
+                arg=beginning,
+            )
+
+
+def test_the_explorer_shows_the_sample_that_the_page_states(site):
+    address, browser = site
+    with visiting(browser, f"{address}/book/explorer.html") as page:
+        assert "300 of 17,385 triplets" in page.locator("article").inner_text()
+        page.get_by_label("Source").select_option("all")
+        page.get_by_role("button", name="Load").click()
+        page.get_by_role("status").filter(has_text="300 of 300 triplets").wait_for()
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index", "study", "explorer"])
+def test_tables_and_explorer_are_accessible(site, name, mode):
+    """By the rules that a program can check; contrast among them."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    address, browser = site
+    with visiting(browser, f"{address}/book/{name}.html", color_scheme=mode) as page:
+        page.evaluate("document.querySelectorAll('details').forEach(one => (one.open = true))")
+        if name == "explorer":
+            page.get_by_role("button", name="Load").click()
+            page.locator(".explorer-list li").first.wait_for()
+        parts = [".results-table", ".table-note"] if name != "explorer" else ["#explorer"]
+        rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]}
+        found = Axe().run(page, context={"include": parts}, options=rules)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_phone_scrolls_a_wide_table_and_not_the_page(site):
+    address, browser = site
+    size = {"width": 360, "height": 740}
+    with visiting(browser, f"{address}/book/index.html", viewport=size) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
