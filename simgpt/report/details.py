@@ -15,7 +15,7 @@ from simgpt.report.rerun import (
     settings_beside_profile,
     verdict_of,
 )
-from simgpt.report.results import Measured, score_of
+from simgpt.report.results import TASKS, Measured, score_of
 
 _HEADER = ("run", "expected", "trained, s", "scored, s", "commit", "trained again")
 _YOURS = Path("results")  # where the commands put the reader's own
@@ -48,6 +48,7 @@ def row_details(
     facts = {
         "settings": "; ".join(dict.fromkeys(_settings(run) for run in runs)),
         "measured on": "; ".join(dict.fromkeys(environment_line(run) for run in runs)),
+        "signature": _signature(runs[0]),
         "full record": ", ".join(stored),
     }
     told = "".join(f"<dt>{name}</dt><dd>{html.escape(text)}</dd>" for name, text in facts.items())
@@ -69,10 +70,17 @@ def _command(*lines: str) -> str:
 def _settings(run: Measured) -> str:
     """The profile, and what was set beside it; the seed is the run's."""
     if run.config is None:
-        return "not trained"
+        parts = run.content["model"].get("averaged")
+        return f"mean of the weights of {len(parts)} runs" if parts else "not trained"
     beside = settings_beside_profile(run)
     told = [f"{name}={value}" for name, value in beside.items() if name != "seed"]
     return f"profile {run.config['profile']}" + (f", {', '.join(told)}" if told else "")
+
+
+def _signature(run: Measured) -> str:
+    """Of the first task; the others differ in task, pairs and data."""
+    scores = run.content["tasks"] or run.content["development"]
+    return str(scores[min(scores, key=([*TASKS, *scores]).index)]["signature"])
 
 
 def _runs_table(runs: Sequence[Measured], again: Sequence[Measured]) -> str:
@@ -89,7 +97,8 @@ def _run_line(run: Measured, again: Sequence[Measured]) -> str:
         run.content["environment"]["git"].get("commit", "")[:8],
         _again(run, again),
     ]
-    name = f"seed {run.config['seed']}" if run.config else "untouched"
+    other = "average" if "averaged" in run.content["model"] else "untouched"
+    name = f"seed {run.config['seed']}" if run.config else other
     return f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
 

@@ -1,6 +1,6 @@
 """The book's figures: one style, colour-blind-safe, drawn for light and for dark pages."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,14 +136,25 @@ def draw_idea(folder: Path) -> Drawing:
     )
 
 
-def draw_headline(folder: Path, result: Headline, paper: list[Published]) -> Drawing:
-    """Average of seven: the paper's rows and ours, told apart by shape and by side."""
+def draw_headline(
+    folder: Path,
+    result: Headline,
+    paper: list[Published],
+    further: Mapping[str, Sequence[Measured]],
+) -> Drawing:
+    """Average of seven: the paper's rows and ours, told apart by shape and by side.
+
+    Args:
+        folder: Gets the two files.
+        result: Ours.
+        paper: The paper's rows.
+        further: What else was made of the bundled triplets, by its label.
+    """
     rows = [(row.model, [row.average], "paper") for row in paper]
     rows.append(("all-MiniLM-L6-v2, untouched", [result.untouched.average], "ours"))
-    for added, runs in (("", result.trained), (" and graded pairs", result.graded)):
-        if runs:
-            name = f"all-MiniLM-L6-v2 + LLM triplets{added}"
-            rows.append((name, [run.average for run in runs], "ours"))
+    labelled = {"all-MiniLM-L6-v2 + LLM triplets": result.trained, **further}
+    for label, runs in labelled.items():
+        rows.append((label, [run.average for run in runs], "ours"))
     rows.sort(key=lambda row: float(np.mean(row[1])))
 
     def draw(colours: Colours) -> Figure:

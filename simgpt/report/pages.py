@@ -21,7 +21,7 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     timed = scoring.load_scoring(results)
     drawings = [
         figures.draw_idea(output),
-        figures.draw_headline(output, result, paper),
+        figures.draw_headline(output, result, paper, tables.further_rows(result)),
         figures.draw_gains(output, result),
         figures.draw_selection(output, tuning),
         annotation.draw_yields(output, yields),

@@ -79,12 +79,12 @@ class Headline:
     Attributes:
         untouched: As it was published.
         trained: On all bundled triplets, two seeds or more.
-        graded: On LLM-graded pairs besides; empty where that was not measured.
+        further: By the row's name, what else was made of these triplets.
     """
 
     untouched: Measured
     trained: list[Measured]
-    graded: list[Measured]
+    further: dict[str, list[Measured]]
 
     @property
     def mean_average(self) -> float:
@@ -125,14 +125,24 @@ def load_measured(folder: Path) -> list[Measured]:
 
 def headline(results: Path) -> Headline:
     """The runs behind the landing page, from `headline/`."""
-    measured = load_measured(results / "headline")
-    untouched = [result for result in measured if result.config is None]
-    # The grid's row; `laptop` is what the same runs were called before there was a grid.
-    rows = [_seeds_of(measured, name) for name in ("llm-all", "laptop")]
-    trained = next((runs for runs in rows if len(runs) > 1), [])
-    if len(untouched) != 1 or not trained:
+    rows: dict[str, list[Measured]] = {}
+    for result in load_measured(results / "headline"):
+        rows.setdefault(row_name(result), []).append(result)
+    for runs in rows.values():
+        runs.sort(key=lambda run: int((run.config or {}).get("seed", 0)))
+    # `laptop` is what runs of the row `llm-all` were called before there was a grid.
+    earlier = rows.pop("laptop", [])
+    trained = next((runs for runs in (rows.get("llm-all", []), earlier) if len(runs) > 1), [])
+    if "untouched" not in rows or not trained:
         raise SimgptError(f"{results / 'headline'}: needs one untouched and two trained results")
-    return Headline(untouched[0], trained, _seeds_of(measured, "graded"))
+    compared = ("untouched", "human", "llm-equal", "llm-all")
+    further = {name: runs for name, runs in rows.items() if name not in compared}
+    return Headline(rows["untouched"][0], trained, further)
+
+
+def row_name(run: Measured) -> str:
+    """The study's row that a result is of, by the file's name."""
+    return re.sub(r"-seed\d+$", "", run.name)
 
 
 def score_of(run: Measured) -> float:
@@ -141,12 +151,6 @@ def score_of(run: Measured) -> float:
         return run.average
     development = run.content["development"].values()
     return 100 * statistics.mean(float(one["spearman"]) for one in development)
-
-
-def _seeds_of(measured: Sequence[Measured], row: str) -> list[Measured]:
-    """A row's runs, by seed."""
-    runs = [run for run in measured if re.fullmatch(rf"{row}-seed\d+", run.name)]
-    return sorted(runs, key=lambda run: int((run.config or {})["seed"]))
 
 
 def suite_of(content: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from simgpt.errors import SimgptError
 from simgpt.files import read_json, read_text
 from simgpt.holm import holm
-from simgpt.report.results import Measured, score_of
+from simgpt.report.results import Measured, protocol_of, score_of, suite_of, task_names
 from simgpt.report.spread import Spread, p_of_no_difference, seed_spread
 
 _GRIDS = Path(str(resources.files("simgpt") / "study" / "grids"))
@@ -27,8 +27,8 @@ class Difference:
 
     Attributes:
         mean: Mean over the seeds.
-        spread: Of the differences; None for a single seed.
-        p: Two-sided, by a paired t test; None for a single seed.
+        spread: Of the differences; None for a single model.
+        p: Two-sided, by a paired t test; None for a single model.
         p_holm: The same, corrected for all rows of the study that are tested.
         seeds: How many both have.
     """
@@ -48,13 +48,15 @@ class StudyRow:
         name: In file names.
         label: What tables and figures print.
         untouched: Not trained: one result, without a seed.
-        runs: By seed, those that are there; an untouched row's has none.
+        averaged: The mean of another row's weights: one result, without a seed.
+        runs: By seed, those that are there; that of a row without seeds stands under None.
         command: What measures it again.
     """
 
     name: str
     label: str
     untouched: bool
+    averaged: bool
     runs: Mapping[int | None, Measured]
     command: str
 
@@ -79,22 +81,27 @@ class StudyRow:
         by_run = [task_scores(run) for run in self.runs.values()]
         return {name: statistics.mean(scores[name] for scores in by_run) for name in by_run[0]}
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether it has a run for each seed."""
+        return not self.untouched and not self.averaged
+
     def against(
         self, other: "StudyRow", value: Callable[[Measured], float] | None = None
     ) -> list[float]:
-        """This row minus another, seed by seed; an untouched one stands against every seed.
+        """This row minus another, seed by seed; one without seeds stands against every seed.
 
         Args:
             other: Another row of the study.
             value: What is compared; `score_of` if nothing is said.
         """
         value = value or score_of
-        seeds = other.runs if self.untouched else self.runs
+        seeds = self.runs if self.is_trained else other.runs
         pairs = [(self._run(seed), other._run(seed)) for seed in seeds]
         return [value(one) - value(two) for one, two in pairs if one and two]
 
     def _run(self, seed: int | None) -> Measured | None:
-        return self.runs.get(None if self.untouched else seed)
+        return self.runs.get(seed if self.is_trained else None)
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,15 @@ class StudyResults:
     def others(self) -> list[StudyRow]:
         """All rows but the reference."""
         return [row for row in self.rows if row.name != self.reference.name]
+
+    @property
+    def signature(self) -> str:
+        """That of the first score; the others' differ in task, pairs and data. Empty for none."""
+        for row in self.measured:
+            for run in row.runs.values():
+                scores = run.content["tasks"] or run.content["development"]
+                return str(scores[next(iter(task_scores(run)))]["signature"])
+        return ""
 
     @property
     def of_benchmarks(self) -> bool:
@@ -162,6 +178,11 @@ def study_names() -> list[str]:
     return sorted(path.stem for path in _GRIDS.glob("*.toml"))
 
 
+def row_labels(study: str) -> dict[str, str]:
+    """What a study's rows are called in tables and figures, by their names."""
+    return {row["name"]: row["label"] for row in _grid(study)[1]["rows"]}
+
+
 def load_study_results(results: Path, study: str) -> StudyResults:
     """What has been measured of a study's rows, from `results/STUDY/`.
 
@@ -170,21 +191,18 @@ def load_study_results(results: Path, study: str) -> StudyResults:
         study: Name of a bundled study, or a .toml file, as that command takes it.
 
     Raises:
-        SimgptError: there is no such study, or some rows were scored on benchmarks and others not.
+        SimgptError: there is no such study, or its results were not all scored alike.
     """
-    path = Path(study) if study.endswith(".toml") else _GRIDS / f"{study}.toml"
-    if path.parent == _GRIDS and study not in study_names():
-        raise SimgptError(f"unknown study {study!r}; known: {', '.join(study_names())}")
-    grid = tomllib.loads(read_text(path))
-    rows = [_row(row, results / path.stem, study) for row in grid["rows"]]
+    name, grid = _grid(study)
+    rows = [_row(row, results / name, study) for row in grid["rows"]]
     (reference,) = (row for row in rows if row.name == grid["reference"])
-    found = StudyResults(path.stem, grid["question"], grid["seeds"], reference, rows)
-    if len({tuple(task_scores(run)) for row in rows for run in row.runs.values()}) > 1:
-        raise SimgptError(
-            f"{results / path.stem}: its results were scored on different tasks; score all rows "
-            "on the same"
-        )
-    return found
+    runs = [run for row in rows for run in row.runs.values()]
+    for run in runs[1:]:
+        if _protocol(run) != _protocol(runs[0]):
+            raise SimgptError(
+                f"{runs[0].path} and {run.path} were not scored alike; their signatures differ"
+            )
+    return StudyResults(name, grid["question"], grid["seeds"], reference, rows)
 
 
 def difference_of(row: StudyRow, other: StudyRow) -> Difference | None:
@@ -192,21 +210,36 @@ def difference_of(row: StudyRow, other: StudyRow) -> Difference | None:
     values = row.against(other)
     if not values:
         return None
-    if len(values) == 1:
-        return Difference(values[0], None, None, 1)
+    # How far another average would be from this one, no seed of the other row says.
+    if len(values) == 1 or row.averaged or other.averaged:
+        return Difference(statistics.mean(values), None, None, len(values))
     spread = seed_spread(values)
     return Difference(spread.mean, spread, p_of_no_difference(values), len(values))
 
 
 def task_scores(run: Measured) -> dict[str, float]:
-    """Spearman x 100 by task; by development set, where nothing else was scored."""
-    scores = run.content["tasks"] or run.content["development"]
-    return {name: 100 * score["spearman"] for name, score in scores.items()}
+    """Spearman x 100 by task, in their order; by development set, if nothing else was scored."""
+    content = run.content
+    scores = content["tasks"] or content["development"]
+    names = task_names(suite_of(content)) if content["tasks"] else scores
+    return {name: 100 * scores[name]["spearman"] for name in names}
+
+
+def _grid(study: str) -> tuple[str, dict[str, Any]]:
+    """A study's name and its file's content."""
+    path = Path(study) if study.endswith(".toml") else _GRIDS / f"{study}.toml"
+    if path.parent == _GRIDS and study not in study_names():
+        raise SimgptError(f"unknown study {study!r}; known: {', '.join(study_names())}")
+    return path.stem, tomllib.loads(read_text(path))
+
+
+def _protocol(run: Measured) -> dict[str, str]:
+    return protocol_of(run.content["tasks"] or run.content["development"])
 
 
 def _row(row: Mapping[str, Any], folder: Path, study: str) -> StudyRow:
-    name, untouched = row["name"], row.get("untouched", False)
-    pattern = re.compile(re.escape(name) + (r"()" if untouched else r"-seed(\d+)"))
+    name, untouched, averaged = row["name"], row.get("untouched", False), "average_of" in row
+    pattern = re.compile(re.escape(name) + (r"()" if untouched or averaged else r"-seed(\d+)"))
     runs = {
         int(match[1]) if match[1] else None: Measured(path, read_json(path))
         for path in folder.glob("*.json")
@@ -214,4 +247,4 @@ def _row(row: Mapping[str, Any], folder: Path, study: str) -> StudyRow:
     }
     command = f"simgpt study run {study} --rows {name}"
     by_seed = dict(sorted(runs.items(), key=lambda item: item[0] or 0))
-    return StudyRow(name, row["label"], untouched, by_seed, command)
+    return StudyRow(name, row["label"], untouched, averaged, by_seed, command)

@@ -29,6 +29,7 @@ from simgpt.report.study_text import (
     curve_finding,
     difference_finding,
     headline_finding,
+    signature_line,
     told_difference,
 )
 
@@ -60,7 +61,9 @@ def study_pages(
             study = load_study_results(results, name)
             drawings += _draw(folder, study, results)
             tables = (scores_table(study, again), differences_table(study))
-            fragments[f"study-{name}-table"] = "\n".join(map(fragment, tables))
+            fragments[f"study-{name}-table"] = "\n".join(
+                [*map(fragment, tables), signature_line(study)]
+            )
             facts[f"study_{name}"] = study_finding(study, results)
     rows = clean_rows(results)
     facts["study_clean"] = _clean_finding(rows)
@@ -107,7 +110,7 @@ def _draw(folder: Path, study: StudyResults, results: Path) -> Iterator[Drawing]
     name = f"study-{study.name}"
     if study.name == "headline" and study.measured:
         yield _draw_headline(folder, name, study, results)
-    elif study.name == "size" and any(not row.untouched for row in study.measured):
+    elif study.name == "size" and any(row.is_trained for row in study.measured):
         yield _draw_curve(folder, name, study)
     elif study.differences():
         draw = _draw_effects if study.name == "sources" else _draw_differences

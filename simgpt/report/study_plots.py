@@ -124,7 +124,7 @@ def curve_plot(study: StudyResults) -> Figure:
     figure = Figure(figsize=(8, 4.2))
     axes = figure.add_subplot()
     axes.plot(counts, scores, ".", color="C0", alpha=0.5)
-    for row in (row for row in study.measured if not row.untouched):
+    for row in (row for row in study.measured if row.is_trained):
         count, spread = triplets_of(row), row.spread
         if spread:
             axes.plot([count] * 2, [spread.low, spread.high], color="C0", linewidth=2)
@@ -156,7 +156,7 @@ def curve_plot(study: StudyResults) -> Figure:
 
 def curve_points(study: StudyResults) -> tuple[list[int], list[float]]:
     """Of each trained run the number of triplets, and its score x 100."""
-    rows = [row for row in study.measured if not row.untouched]
+    rows = [row for row in study.measured if row.is_trained]
     points = [(triplets_of(row), score) for row in rows for score in row.scores]
     return [count for count, _ in points], [score for _, score in points]
 

@@ -37,6 +37,11 @@ def rows_table(study: StudyResults) -> str:
     return markdown_table(header, rows)
 
 
+def signature_line(study: StudyResults) -> str:
+    """How the scores were made; empty where there are none."""
+    return f"Signature of the first column: `{study.signature}`.\n" if study.signature else ""
+
+
 def difference_finding(study: StudyResults) -> str:
     """Which rows differ from the reference by more than chance, which may not, what is missing."""
     found = study.differences()
@@ -57,7 +62,7 @@ def difference_finding(study: StudyResults) -> str:
             sentences.append(f"It may be chance{_list(study, rest)}.")
     if once:
         sentences.append(
-            f"With a single seed, so without interval or test, against {reference}"
+            f"Of a single model, so without interval or test, against {reference}"
             f"{_list(study, once)}."
         )
     return " ".join([*sentences, *_missing(study)])
@@ -65,7 +70,7 @@ def difference_finding(study: StudyResults) -> str:
 
 def curve_finding(study: StudyResults) -> str:
     """How far the scores go with the number of triplets, and how well the curve foresaw it."""
-    rows = sorted((row for row in study.measured if not row.untouched), key=triplets_of)
+    rows = sorted((row for row in study.measured if row.is_trained), key=triplets_of)
     if len(rows) < 2:
         return " ".join(_missing(study)) or "One size alone makes no curve."
     few, many = rows[0], rows[-1]
@@ -97,16 +102,18 @@ def headline_finding(study: StudyResults, paper: Sequence[Published]) -> str:
     if gain:
         llm, human = study.row(LLM), study.row(HUMAN)
         sentences.append(
-            f"*{llm.label}* come to {_level(llm)}, *{human.label}* to {_level(human)}: a gain of "
+            f"*{llm.label}*: {_level(llm)}. *{human.label}*: {_level(human)}. The difference is "
             f"{told_difference(gain)}. The paper reports {published}."
         )
+    rest = [row for row in study.measured if not gain or row.name not in (LLM, HUMAN)]
+    sentences += [f"*{row.label}*: {_level(row)}." for row in rest]
     return " ".join([*sentences, *_missing(study)])
 
 
 def told_difference(one: Difference) -> str:
     """As `+0.31 (95 % interval +0.12 to +0.50, p = 0.012)`; the p is the corrected one, if any."""
     if one.spread is None:
-        return f"{one.mean:+.2f} (one seed: no interval, no test)"
+        return f"{one.mean:+.2f} (one model: no interval, no test)"
     p = told_p(one.p if one.p_holm is None else one.p_holm)
     told = p if p.startswith("<") else f"= {p}"  # as a table has it: < 0.001, 0.012
     return f"{one.mean:+.2f} (95 % interval {told_interval(one.spread, '+')}, p {told})"
@@ -127,16 +134,17 @@ def _missing(study: StudyResults) -> Iterable[str]:
         yield f"Not measured yet; `simgpt study run {study.name}` does."
         return
     if absent := [row.label for row in study.rows if not row.runs]:
-        yield f"Not measured yet: {', '.join(absent)}."
+        yield f"Not measured yet: {'; '.join(absent)}."
+    counts = {row.label: len(row.runs) for row in study.measured if row.is_trained}
     wanted = len(study.seeds)
-    some = [row for row in study.measured if not row.untouched and len(row.runs) < wanted]
-    if some:
-        counted = ", ".join(f"{row.label} {len(row.runs)}" for row in some)
-        yield f"Fewer seeds so far than the {wanted} that are planned: {counted}."
+    if len(set(counts.values())) == 1 and min(counts.values()) < wanted:
+        yield f"So far with {min(counts.values())} of {wanted} seeds."
+    elif few := [f"{label} ({count})" for label, count in counts.items() if count < wanted]:
+        yield f"So far with fewer than {wanted} seeds: {'; '.join(few)}."
 
 
 def _level(row: StudyRow) -> str:
-    interval = f", 95 % interval {told_interval(row.spread, '')}" if row.spread else ", one run"
+    interval = f", 95 % interval {told_interval(row.spread, '')}" if row.spread else ""
     return f"{row.mean:.2f}{interval}"
 
 
@@ -147,7 +155,7 @@ def told_interval(spread: Spread | None, sign: str) -> str:
 
 def told_seeds(row: StudyRow, study: StudyResults) -> str:
     """How many of the seeds that the grid wants are there."""
-    return "-" if row.untouched else f"{len(row.runs)} of {len(study.seeds)}"
+    return f"{len(row.runs)} of {len(study.seeds)}" if row.is_trained else "-"
 
 
 def told_p(p: float | None) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from simgpt.report.book_table import BookCell, BookRow, BookTable
 from simgpt.report.details import environment_line, row_details
 from simgpt.report.figures import DEVELOPMENT_LABELS, LABELS
-from simgpt.report.results import TASKS, Headline, Measured, differing_settings
+from simgpt.report.results import TASKS, Headline, Measured, differing_settings, row_name
 from simgpt.report.store import Store
+from simgpt.report.study import row_labels
 from simgpt.report.table import cells_of
 
 OF_SEEDS = (
@@ -32,12 +33,11 @@ def headline_table(result: Headline, paper: Store, again: Sequence[Measured]) ->
     for added, runs in (
         (", untouched", [result.untouched]),
         (" + all bundled LLM triplets", result.trained),
-        (" + all bundled LLM triplets and LLM-graded pairs", result.graded),
+        *((f": {label}", runs) for label, runs in further_rows(result).items()),
     ):
-        if runs:
-            label = f"all-MiniLM-L6-v2{added}"
-            label += f", mean of {len(runs)} seeds" if len(runs) > 1 else ""
-            rows.append(BookRow(label, mean_cells(runs), row_details(label, runs, again=again)))
+        label = f"all-MiniLM-L6-v2{added}"
+        label += f", mean of {len(runs)} seeds" if len(runs) > 1 else ""
+        rows.append(BookRow(label, mean_cells(runs), _details(label, runs, again)))
     notes = [OF_SEEDS, OF_PAIRS, f"The paper's rows as printed there: {' '.join(paper.sources)}."]
     header = ["model", *(LABELS[task] for task in TASKS), "avg."]
     return BookTable("Spearman x 100 on the seven STS benchmarks", header, rows, notes)
@@ -45,12 +45,20 @@ def headline_table(result: Headline, paper: Store, again: Sequence[Measured]) ->
 
 def seeds_table(result: Headline, again: Sequence[Measured]) -> BookTable:
     """Every run behind the headline."""
-    labels = {result.untouched.path: "untouched"}
-    for run in [*result.trained, *result.graded]:
-        labels[run.path] = f"seed {(run.config or {})['seed']}"
-        labels[run.path] += ", graded pairs too" if run in result.graded else ""
-    runs = [result.untouched, *result.trained, *result.graded]
-    return runs_table("The runs behind the headline", [(labels[r.path], r) for r in runs], again)
+    groups = {"untouched": [result.untouched], "all LLM triplets": result.trained}
+    labelled = [
+        (f"{label}, seed {run.config['seed']}" if run.config else label, run)
+        for label, runs in (groups | further_rows(result)).items()
+        for run in runs
+    ]
+    return runs_table("The runs behind the headline", labelled, again)
+
+
+def further_rows(result: Headline) -> dict[str, list[Measured]]:
+    """What else was made of the bundled triplets, by the label that the study's grid gives it."""
+    labels = row_labels("headline")
+    names = [*labels, *result.further]  # in the grid's order
+    return {labels.get(n, n): result.further[n] for n in names if n in result.further}
 
 
 def runs_table(
@@ -58,8 +66,7 @@ def runs_table(
 ) -> BookTable:
     """A row for each run, with the intervals that it came with."""
     rows = [
-        BookRow(label, mean_cells([run]), row_details(label, [run], again=again))
-        for label, run in labelled
+        BookRow(label, mean_cells([run]), _details(label, [run], again)) for label, run in labelled
     ]
     header = ["run", *(LABELS[task] for task in TASKS), "avg."]
     return BookTable(f"{caption}: Spearman x 100", header, rows, [OF_PAIRS])
@@ -68,6 +75,15 @@ def runs_table(
 def mean_cells(runs: Sequence[Measured]) -> list[BookCell]:
     """The seven tasks, then the average: one run's, or several seeds' mean with its interval."""
     return [BookCell(cell.text, cell.interval) for cell in cells_of(runs)]
+
+
+def _details(label: str, runs: Sequence[Measured], again: Sequence[Measured]) -> str:
+    """With the study's command where the runs are a row of its."""
+    name, command = row_name(runs[0]), ""
+    if name in row_labels("headline"):
+        command = f"simgpt study run headline --rows {name}"
+        command += f" --seeds {runs[0].config['seed']}" if runs[0].config and not runs[1:] else ""
+    return row_details(label, runs, again=again, command=command)
 
 
 def selection_table(runs: Sequence[Measured]) -> BookTable:

@@ -120,7 +120,8 @@ def test_a_row_opens_to_command_settings_commit_machine_and_seconds(tmp_path):
     facts = [fact.get_text() for fact in soup.find_all("dd")]
     assert facts[0] == "profile laptop, learning_rate=0.0001"
     assert facts[1].startswith("a processor, 2 cores; Python 3.11, torch 2")
-    assert facts[2] == "book/results/headline"
+    assert facts[2].startswith("sts12|pairs:3108|agg:all|")
+    assert facts[3] == "book/results/headline"
     cells = [cell.get_text() for cell in soup.select("tbody th, tbody td")]
     assert cells == ["seed 1", "83.00", "480", "75", "c0ffee00", "no"]
 

@@ -10,6 +10,7 @@ from simgpt.report import headline, load_measured, load_paper
 from simgpt.report.annotation import load_scale, load_yields
 from simgpt.report.pages import write_generated_pages
 from simgpt.report.results import TASKS
+from simgpt.report.study import row_labels
 from tests.conftest import REPOSITORY
 
 CONFIG = {
@@ -33,7 +34,7 @@ def result(average, development=70.0, seed=None, **settings):
     return {
         "model": model,
         "average": average,
-        "tasks": {task: {"spearman": average / 100, "signature": task} for task in TASKS},
+        "tasks": {task: {"spearman": average / 100, "signature": f"{task}|v1"} for task in TASKS},
         "development": {
             name: {"spearman": development / 100}
             for name in ("bundled_dev", "stsb_dev", "sickr_dev")
@@ -167,18 +168,22 @@ def test_runs_from_before_the_grid_count_until_two_of_its_own_are_there(results)
     assert [run.average for run in headline(results).trained] == [79.0, 79.5, 80.0]
 
 
-def test_graded_runs_have_lines_of_their_own_and_are_no_part_of_the_mean(results, tmp_path):
-    write_generated_pages(results, tmp_path / "before")
-    assert "graded" not in (tmp_path / "before" / "headline-table.txt").read_text()
-    (results / "headline" / "graded-seed1.json").write_text(json.dumps(result(83.0, seed=1)))
+def test_further_rows_have_lines_of_their_own_and_are_no_part_of_the_mean(results, tmp_path):
+    """Human-written triplets are compared on another page; they are no recipe of this one."""
+    further = {"llm-all-average": result(83.0), "graded-seed1": result(82.0, seed=1)}
+    for name, content in {**further, "human-seed1": result(60.0, seed=1)}.items():
+        (results / "headline" / f"{name}.json").write_text(json.dumps(content))
     assert headline(results).mean_average == 80.5
-    write_generated_pages(results, tmp_path / "after")
-    *_, trained, graded = rows_of(tmp_path / "after" / "headline-table.txt")
+    write_generated_pages(results, tmp_path)
+    *_, trained, one, two = rows_of(tmp_path / "headline-table.txt")
     assert trained[0].endswith("LLM triplets, mean of 2 seeds")
-    assert graded[0].endswith("graded pairs")
-    assert graded[-1] == "83.00"
-    seeds = rows_of(tmp_path / "after" / "seeds-table.txt")
-    assert seeds[-1][:2] == ["seed 1, graded pairs too", "83.00"]
+    labels = row_labels("headline")
+    added = {row[0].split("MiniLM-L6-v2: ")[1] for row in (one, two)}
+    assert added == {labels.get(name, name) for name in ("llm-all-average", "graded")}
+    assert {row[-1] for row in (one, two)} == {"83.00", "82.00"}
+    seeds = rows_of(tmp_path / "seeds-table.txt")
+    assert [labels["llm-all-average"], "83.00"] in [row[:2] for row in seeds]
+    assert "60.00" not in str(seeds)
 
 
 def test_facts_tables_and_figures_are_written_for_the_book(results, tmp_path):

@@ -51,13 +51,15 @@ ENVIRONMENT = {
 }
 
 
-def result(average, *, count=1000, seed=1, tasks=TASKS, **scores):
+def result(average, *, count=1000, seed=1, tasks=TASKS, version="1", **scores):
     """Every task at the average, save those that are named."""
     held = {
-        name: {"spearman": scores.get(name, average) / 100, "signature": name} for name in tasks
+        name: {"spearman": scores.get(name, average) / 100, "signature": f"{name}|bf16|v{version}"}
+        for name in tasks
     }
     training = {"triplets": {"count": count}, "seconds": 1.0}
     model = {"config": {"profile": "laptop", "seed": seed}, "training": training}
+    held = dict(sorted(held.items()))  # as in a file
     content = {"model": model, "tasks": held, "development": {}, "average": average}
     return content | {"environment": ENVIRONMENT}
 
@@ -147,7 +149,7 @@ def test_only_seeds_that_both_have_are_compared(place):
     assert found.keys() == {"some"}
     assert found["some"].mean == pytest.approx(2.0)
     assert (found["some"].spread, found["some"].p, found["some"].seeds) == (None, None, 1)
-    assert told_difference(found["some"]) == "+2.00 (one seed: no interval, no test)"
+    assert told_difference(found["some"]) == "+2.00 (one model: no interval, no test)"
 
 
 def test_equal_differences_have_a_p_without_a_division_by_zero():
@@ -177,10 +179,13 @@ def test_tables_name_what_is_missing_and_how_to_measure_it(place):
         ["reference", "", "", ""],
     ]
     told = difference_finding(study)
-    assert "single seed" in told
+    assert "single model" in told
     assert "*some of it* -1.00" in told
-    assert "Not measured yet: untouched encoder, all but some." in told
-    assert "some of it 1, all of it 1" in told
+    assert "Not measured yet: untouched encoder; all but some." in told
+    assert "So far with 1 of 3 seeds." in told
+    fill(place, all_seed2=result(81.0, seed=2))
+    told = difference_finding(load(place))
+    assert "So far with fewer than 3 seeds: some of it (1); all of it (2)." in told
 
 
 def test_nothing_measured_is_a_sentence_a_table_and_no_figure(place):
@@ -197,16 +202,24 @@ def test_a_finding_tells_chance_from_difference(measured):
     assert "It may be chance: *all but some* -0.03 (95 % interval" in told
 
 
-def test_results_of_different_tasks_do_not_make_a_study(place):
-    fill(place, all_seed1=result(80))
-    fill(place, all_seed2=result(80, tasks=[f"mteb_{task}" for task in TASKS]))
-    with pytest.raises(SimgptError, match="scored on different tasks"):
+def test_results_that_were_not_scored_alike_do_not_make_a_study(place):
+    fill(place, all_seed1=result(80), all_seed2=result(80, version="2"))
+    assert load(place).signature == "sts12|bf16|v1"
+    other = result(80, tasks=[f"mteb_{task}" for task in TASKS]) | {"suite": "mteb"}
+    fill(place, all_seed2=other)
+    with pytest.raises(SimgptError, match=r"seed1\.json and .*seed2\.json were not scored alike"):
+        load(place)
+    content = result(80)
+    content["tasks"]["sts12"]["signature"] = "sts12|fp32|v1"
+    fill(place, all_seed2=content)
+    with pytest.raises(SimgptError, match="not scored alike"):
         load(place)
 
 
 def test_development_pairs_stand_in_where_nothing_else_was_scored(place):
     content = result(0, tasks=())
-    content |= {"average": None, "development": {"bundled_dev": {"spearman": 0.7}}}
+    scored = {"spearman": 0.7, "signature": "bundled_dev|v1"}
+    content |= {"average": None, "development": {"bundled_dev": scored}}
     study = load(fill(place, all_seed1=content, some_seed1=content))
     assert score_of(study.reference.runs[1]) == pytest.approx(70.0)
     assert not study.of_benchmarks
@@ -279,7 +292,7 @@ def test_the_learning_curve_says_what_it_predicted_and_what_it_extrapolates(tmp_
     assert axes.get_xscale() == "log"
     (dashed,) = [line for line in axes.lines if line.get_linestyle() == "--"]
     assert (dashed.get_xdata()[0], dashed.get_xdata()[-1]) == pytest.approx((4000, 100_000))
-    assert "extrapolation" in dashed.get_label()
+    assert "not measured" in dashed.get_label()
 
 
 def test_too_few_sizes_are_drawn_without_a_curve(tmp_path):
@@ -321,7 +334,9 @@ def test_the_headline_sets_our_gain_beside_the_papers(tmp_path, paper):
     with figure_style():
         _, lower = headline_plot(study, paper).axes
     assert "not measured yet" in lower.get_yticklabels()[0].get_text()
-    fill(tmp_path, untouched=result(78.0))
+    fill(tmp_path, untouched=result(78.0), human_seed1=result(79.0))
+    told = headline_finding(load(tmp_path), paper)
+    assert told.startswith("*untouched encoder*: 78.00. *human triplets*: 79.00. Not measured yet:")
     for seed, (human, llm) in enumerate([(79.0, 80.0), (79.1, 80.3)], start=1):
         fill(
             tmp_path,
@@ -332,8 +347,9 @@ def test_the_headline_sets_our_gain_beside_the_papers(tmp_path, paper):
         )
     study = load(tmp_path)
     told = headline_finding(study, paper)
-    assert "*as many LLM triplets* come to 80.15" in told
-    assert "a gain of +1.10 (95 % interval -0.17 to +2.37, p = 0.058)" in told
+    assert "*as many LLM triplets*: 80.15, 95 % interval" in told
+    assert "*untouched encoder*: 78.00." in told
+    assert "The difference is +1.10 (95 % interval -0.17 to +2.37, p = 0.058)" in told
     assert "+0.99 over SimCSE-RoBERTa-large" in told
     with figure_style():
         upper, lower = headline_plot(study, paper).axes
@@ -391,6 +407,22 @@ def test_the_bundled_grids_can_be_read_with_whatever_is_measured(repository):
         study = load_study_results(repository / "book" / "results", name)
         assert study.reference in study.rows
         assert all(isinstance(run, Measured) for row in study.rows for run in row.runs.values())
+
+
+def test_an_average_of_runs_is_one_model_and_is_not_tested(measured):
+    """How far another average would be from it, the seeds of the reference do not say."""
+    row = '    { name = "all-mean", label = "averaged", average_of = "all" },'
+    (measured / "own.toml").write_text(f"{GRID.rstrip().removesuffix(']')}{row}\n]\n")
+    fill(measured, **{"all-mean": result(82.0)})
+    study = load(measured)
+    assert list(study.row("all-mean").runs) == [None]
+    found = study.differences()["all-mean"]
+    assert found.mean == pytest.approx(82.0 - (81.0 + 81.2 + 81.3) / 3)
+    assert (found.spread, found.p, found.p_holm) == (None, None, None)
+    assert "Of a single model, so without interval or test, against *all of it*: *averaged*" in (
+        difference_finding(study)
+    )
+    assert rows_table(study).splitlines()[-1].endswith("| 82.00 |  | - |")
 
 
 def test_two_untouched_rows_have_one_difference(tmp_path):
