@@ -20,6 +20,8 @@ class Format(StrEnum):
     HTML = "html"  # a <table>, to be put into a page
 
 
+LONG_LABEL = 30  # characters that LaTeX may set in one line
+
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -86,17 +88,19 @@ def latex_table(
 
     Args:
         caption: Without its full stop.
-        header: The first column is left-aligned, the others right-aligned.
+        header: The first column is left-aligned, long labels in lines; the others right-aligned.
         rows: Of each row the cells, and the intervals that stand in a line below them; an empty
             text where there is none.
         notes: Sentences to be printed below.
     """
+    rows = list(rows)
+    labels = "p{11em}" if any(len(cells[0]) > LONG_LABEL for cells, _ in rows) else "l"
     lines = [
         r"% needs \usepackage{booktabs}; where two columns make it too wide: table*",
         r"\begin{table}",
         rf"\caption{{{_plain_latex(caption)}.}}",
         r"\centering\small\setlength{\tabcolsep}{3pt}",
-        rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+        rf"\begin{{tabular}}{{{labels}{'r' * (len(header) - 1)}}}",
         r"\toprule",
         _latex_row(header),
         r"\midrule",
