@@ -154,5 +154,7 @@ def _html_row(row: BookRow, width: int, *, told: bool) -> str:
 
 
 def _html_cell(cell: BookCell) -> str:
-    interval = f' <small class="interval">({cell.interval})</small>' if cell.interval else ""
-    return f"{html.escape(cell.text)}{interval}"
+    # Broken, if at all, before the higher end.
+    interval = cell.interval.replace(" to ", "&nbsp;to ")
+    told = f' <small class="interval">({interval})</small>' if interval else ""
+    return f"{html.escape(cell.text)}{told}"

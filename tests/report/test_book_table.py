@@ -61,7 +61,7 @@ def test_a_row_is_one_tbody_with_what_opens_below_it(table):
     soup = BeautifulSoup(to_html(table), "html.parser")
     assert [len(body.find_all("tr")) for body in soup.find_all("tbody")] == [1, 2]
     assert soup.select_one(".row-details td")["colspan"] == "3"
-    assert soup.select("tbody td")[2].get_text() == "82.00 ± 0.10 (81.50 to 82.50)"
+    assert soup.select("tbody td")[2].get_text() == "82.00 ± 0.10 (81.50\N{NO-BREAK SPACE}to 82.50)"
 
 
 def test_where_all_rows_are_ours_none_says_so():

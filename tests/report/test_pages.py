@@ -148,7 +148,10 @@ def rows_of(path):
     """Each row's cells, without what opens below it."""
     soup = BeautifulSoup(path.read_text(), "html.parser")
     lines = soup.select("table.sortable > tbody > tr:not(.row-details)")
-    return [[cell.get_text() for cell in line.find_all(["th", "td"])] for line in lines]
+    return [
+        [cell.get_text().replace("\xa0", " ") for cell in line.find_all(["th", "td"])]
+        for line in lines
+    ]
 
 
 def test_the_headline_is_the_mean_over_seeds_against_the_untouched_encoder(results):
