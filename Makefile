@@ -17,10 +17,10 @@ ifneq ($(PYTHON),)
 READY := $(READY)-$(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 endif
 
-.PHONY: help setup book test lint local-llm clean
+.PHONY: help setup book test test-lowest lint links local-llm clean
 
 help:  ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 	@echo; sed -n 's/^#   //p' Makefile
 
 book: $(READY)  ## run the notebooks and build the book into _build/html
@@ -29,11 +29,19 @@ book: $(READY)  ## run the notebooks and build the book into _build/html
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+test-lowest:  ## run them with the lowest versions that pyproject.toml allows (needs uv)
+	uv venv -q --clear .venv-lowest
+	uv pip install --python .venv-lowest --resolution lowest-direct -e '.[dev]'
+	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS)
+
 lint: $(READY)  ## style, formatting, types, and notebook pairs in step
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python -m mypy
 	$(BIN)/simgpt notebooks check
+
+links: $(READY)  ## after `make book`: try the book's links to other hosts
+	$(BIN)/jupyter-book build _build/source --path-output _build/links --builder linkcheck
 
 setup: $(READY)  ## make .venv and install the pinned packages (the others do this first)
 

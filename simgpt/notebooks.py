@@ -28,6 +28,7 @@ from simgpt.errors import SimgptError
 from simgpt.evaluate.benchmarks import ENVIRONMENT_VARIABLE
 from simgpt.files import read_text, staged, write_text
 from simgpt.report.pages import write_generated_pages
+from simgpt.repository import Published, find_published
 from simgpt.triplets import BUNDLED_TRIPLETS
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ step runs. Its numbers mean nothing. `make book PROFILE=laptop` executes it in f
 ```"""
 _FULL_NOTE = """```{{note}}
 This page was executed at the `{profile}` profile with {triplets} triplets.
+```"""
+_ELSEWHERE = """```{{tip}}
+Opened in Colab by the button above, this notebook needs the package first: `{install}`
 ```"""
 
 
@@ -101,14 +105,15 @@ def build_book(root: Path, *, profile: str) -> Path:
     executed = execute_all(root, {"profile": profile}, root / _BUILD / "executed" / profile)
     source = root / _BUILD / "source"
     _mirror(root / "book", source / "book")
+    published = find_published(root)
     for path in executed:
-        _copy(path, source / "notebooks" / path.name)
+        _stage(path, source / "notebooks" / path.name, published)
     _copy(root / "_toc.yml", source / "_toc.yml")
     generated = source / "book" / "generated"
     facts = write_generated_pages(root / "book" / "results", generated)
     facts |= _write_explorer(root, profile, generated / "static" / "explorer")
     _copy(BUNDLED_TRIPLETS.with_name("README.md"), source / "book" / "data.md")
-    _write_config(root / "_config.yml", source / "_config.yml", facts)
+    _write_config(root / "_config.yml", source / "_config.yml", facts, published)
     _sphinx(root, source)
     return root / _BUILD / "html" / "index.html"
 
@@ -126,11 +131,32 @@ def _write_explorer(root: Path, profile: str, output: Path) -> dict[str, str]:
     return facts | {"explorer_model": f"{chapter}, a run at the profile `{profile}`,"}
 
 
-def _write_config(source: Path, target: Path, facts: Mapping[str, str]) -> None:
-    """Copy the book's configuration, with the measured numbers that pages refer to by name."""
+def _stage(executed: Path, target: Path, published: Published | None) -> None:
+    """Copy a notebook into the book; where a button opens it in Colab, say what it needs there."""
+    if published is None or not published.on_github:
+        _copy(executed, target)
+        return
+    notebook = nbformat.read(executed, as_version=4)
+    tip = _ELSEWHERE.format(install=published.install)
+    notebook.cells.insert(2, nbformat.v4.new_markdown_cell(tip, id="elsewhere"))
+    _write_if_changed(target, nbformat.writes(notebook) + "\n")
+
+
+def _write_config(
+    source: Path, target: Path, facts: Mapping[str, str], published: Published | None
+) -> None:
+    """Copy the book's configuration, with the measured numbers that pages refer to by name.
+
+    Where the repository is published, readers get buttons that lead there.
+    """
     config = yaml.safe_load(read_text(source))
     config["parse"]["myst_substitutions"] = dict(facts)
-    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    if published is not None:
+        config |= published.book_config()
+    _write_if_changed(target, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+
+def _write_if_changed(target: Path, text: str) -> None:
     if not target.is_file() or read_text(target) != text:
         write_text(target, text)
 
@@ -140,7 +166,11 @@ def _sphinx(root: Path, source: Path) -> None:
     jupyter_book = Path(sysconfig.get_path("scripts")) / "jupyter-book"
     command = [str(jupyter_book), "build", str(source)]
     command += ["--path-output", str(root), "-W", "-n", "--keep-going"]
-    if subprocess.run(command, check=False).returncode != 0:  # noqa: S603
+    # The reference describes the package that builds the book, wherever another is installed.
+    package = str(Path(__file__).parents[1])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path}
+    if subprocess.run(command, check=False, env=environment).returncode != 0:  # noqa: S603
         raise SimgptError("the book has warnings or errors; they are listed above")
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -106,6 +107,22 @@ def test_reading_asks_no_other_host(pages):
         sources += [tag.get("href") for tag in soup.find_all("link", rel="stylesheet")]
         foreign = [s for s in sources if s and urlsplit(s).netloc]
         assert not foreign, f"{path.name}: {foreign}"
+
+
+def test_the_reference_describes_what_each_folder_offers(checkout, pages):
+    reference = pages[checkout / "_build" / "html" / "book" / "api.html"]
+    described = {element["id"] for element in reference.find_all("dt", id=True)}
+    folders = ("annotate", "encoder", "evaluate", "report", "sentences", "study", "train")
+    for folder in folders:
+        module = import_module(f"simgpt.{folder}")
+        offered = {name for name in module.__all__ if callable(getattr(module, name))}
+        assert {f"simgpt.{folder}.{name}" for name in offered} <= described
+
+
+def test_without_a_published_repository_no_button_leads_there(pages):
+    for path, soup in pages.items():
+        assert not soup.select(".dropdown-launch-buttons, .dropdown-source-buttons [href^=http]")
+        assert "mybinder.org" not in str(soup), path.name
 
 
 def test_the_landing_page_shows_the_measured_numbers(checkout, pages):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simgpt.files import write_text
-from simgpt.report import annotation, figures, savings, scoring, tables, training
+from simgpt.report import annotation, architecture, figures, savings, scoring, tables, training
 from simgpt.report.book_table import fragment
 from simgpt.report.results import headline, load_measured, load_paper
 from simgpt.report.store import read_results
@@ -21,6 +21,7 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     timed = scoring.load_scoring(results)
     drawings = [
         figures.draw_idea(output),
+        architecture.draw_architecture(output),
         figures.draw_headline(output, result, paper, tables.further_rows(result)),
         figures.draw_gains(output, result),
         figures.draw_selection(output, tuning),
