@@ -22,7 +22,7 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from simgpt.config import RunConfig
+from simgpt.config import Pooling, RunConfig
 from simgpt.environment import git_state
 from simgpt.errors import SimgptError
 from simgpt.evaluate.benchmarks import ENVIRONMENT_VARIABLE
@@ -100,8 +100,11 @@ def build_book(root: Path, *, profile: str) -> Path:
         The landing page.
 
     Raises:
-        SimgptError: a notebook fails, or Sphinx warns about anything.
+        SimgptError: a notebook fails, the page cannot run the model that it is to run, or Sphinx
+            warns about anything.
     """
+    from simgpt.tryit import write_tryit  # with torch, which `simgpt notebooks check` need not load
+
     executed = execute_all(root, {"profile": profile}, root / _BUILD / "executed" / profile)
     source = root / _BUILD / "source"
     _mirror(root / "book", source / "book")
@@ -111,6 +114,7 @@ def build_book(root: Path, *, profile: str) -> Path:
     _copy(root / "_toc.yml", source / "_toc.yml")
     generated = source / "book" / "generated"
     facts = write_generated_pages(root / "book" / "results", generated)
+    facts |= write_tryit(model_of_page(root, profile), generated / "static" / "tryit")
     facts |= _write_explorer(root, profile, generated / "static" / "explorer")
     _copy(BUNDLED_TRIPLETS.with_name("README.md"), source / "book" / "data.md")
     _write_config(root / "_config.yml", source / "_config.yml", facts, published)
@@ -119,16 +123,15 @@ def build_book(root: Path, *, profile: str) -> Path:
 
 
 def _write_explorer(root: Path, profile: str, output: Path) -> dict[str, str]:
-    """The triplets with cosines of the run that the chapter on training has just left behind."""
-    from simgpt.explorer import write_explorer  # with torch, which `simgpt --help` need not load
-    from simgpt.train import train
+    """The page of triplets, with cosines of the encoder that this build trained."""
+    from simgpt.explorer import write_explorer
 
-    cfg = RunConfig.from_params({"profile": profile})
-    run = train(cfg, root / "runs" / cfg.run_name)
-    sample = _SMOKE_SAMPLE if profile == "smoke" else 0
-    facts = write_explorer(str(run), output, sample=sample)
-    chapter = "the encoder of [the chapter on training](../notebooks/03_train)"
-    return facts | {"explorer_model": f"{chapter}, a run at the profile `{profile}`,"}
+    sample, told = 0, f"trained at the profile `{profile}`"
+    if profile == "smoke":
+        sample, told = _SMOKE_SAMPLE, f"{told}, which only shows that every step runs"
+    facts = write_explorer(str(_trained(root, profile)), output, sample=sample)
+    chapter = "[the chapter on training](../notebooks/03_train)"
+    return facts | {"explorer_model": f"the encoder of {chapter} ({told})"}
 
 
 def _stage(executed: Path, target: Path, published: Published | None) -> None:
@@ -140,6 +143,30 @@ def _stage(executed: Path, target: Path, published: Published | None) -> None:
     tip = _ELSEWHERE.format(install=published.install)
     notebook.cells.insert(2, nbformat.v4.new_markdown_cell(tip, id="elsewhere"))
     _write_if_changed(target, nbformat.writes(notebook) + "\n")
+
+
+def model_of_page(root: Path, profile: str) -> str:
+    """The model that the page runs: the one named, or else what the chapter on training trained.
+
+    Profiles that train what a page cannot run leave it with the untouched encoder.
+    """
+    from simgpt.tryit import ENVIRONMENT_VARIABLE as NAMED
+
+    if named := os.environ.get(NAMED):
+        return named
+    cfg = RunConfig.from_params({"profile": profile})
+    mean = cfg.pooling in (Pooling.AUTO, Pooling.MEAN)
+    if cfg.backbone != "bundled" or cfg.prefix_tokens or not mean:
+        return "bundled"
+    return str(_trained(root, profile))
+
+
+def _trained(root: Path, profile: str) -> Path:
+    """The run that the chapter on training has left behind; trained again where it is gone."""
+    from simgpt.train import train
+
+    cfg = RunConfig.from_params({"profile": profile})
+    return train(cfg, root / "runs" / cfg.run_name)
 
 
 def _write_config(

@@ -230,6 +230,16 @@ def test_the_headlines_rows_sort_and_open_and_are_copied_as_latex_and_csv(opened
             )
 
 
+def assert_accessible(page, parts):
+    """Nothing in these parts is below WCAG AA, as far as a program can tell."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+    found = Axe().run(page, context={"include": [[part] for part in parts]}, options=rules)
+    page.wrong.clear()  # axe looks for style sheets where there are none
+    assert not found.response["violations"], found.generate_report()
+
+
 def load_triplets(page):
     page.get_by_label("Source").select_option("all")
     page.get_by_role("button", name="Load", exact=True).click()
@@ -244,21 +254,21 @@ def test_the_explorer_shows_the_sample_that_the_page_states(opened):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["index", "study", "explorer"])
-def test_tables_and_explorer_are_accessible(opened, name, scheme):
-    """Nothing in them is below WCAG AA, as far as a program can tell."""
-    from axe_playwright_python.sync_playwright import Axe
-
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("index", [".results-table", ".table-note"]),
+        ("study", [".results-table", ".table-note"]),
+        ("explorer", ["#explorer"]),
+    ],
+)
+def test_tables_and_explorer_are_accessible(opened, name, parts, scheme):
     with opened(name, color_scheme=scheme) as page:
         assert page.locator("html").get_attribute("data-theme") == scheme
         if name == "explorer":
             load_triplets(page)
         page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
-        parts = [["#explorer"]] if name == "explorer" else [[".results-table"], [".table-note"]]
-        rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-        found = Axe().run(page, context={"include": parts}, options=rules)
-        page.wrong.clear()  # axe looks for style sheets where there are none
-        assert not found.response["violations"], found.generate_report()
+        assert_accessible(page, parts)
 
 
 @pytest.mark.parametrize("name", ["index", "study", "explorer"])
@@ -267,3 +277,15 @@ def test_on_a_phone_only_wide_tables_scroll_sideways(opened, name):
         if name == "explorer":
             load_triplets(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_reader_tries_the_model_of_this_build(opened, scheme):
+    """Nothing in the box is below WCAG AA, and nothing is asked of another host."""
+    with opened("tryit", color_scheme=scheme) as page:
+        assert page.locator("html").get_attribute("data-theme") == scheme
+        assert "smoke run" in page.locator("article").inner_text()
+        page.get_by_role("button", name="Compare").click()
+        page.get_by_text("Cosine 0.").wait_for()
+        assert not page.wrong
+        assert_accessible(page, ["#tryit"])
