@@ -15,6 +15,9 @@
 # %% [markdown]
 # # Source sentences: where it starts
 #
+# After this chapter you will know which sentences the recipe starts from, what cleaning does to them,
+# and how to bring your own.
+#
 # Sim-GPT needs no labelled data to begin with, only sentences. What they are about and how they are
 # built decides what the encoder will later be good at, so it is worth a look at them before anything
 # is paid for or trained.
@@ -150,5 +153,6 @@ with figure_style():
 #
 # ## What we have now, and what is next
 #
-# Clean sentences of three kinds, each of them once. They have no labels yet. In the next chapter a
-# large language model, the *teacher*, gives each of them a similar and a dissimilar partner.
+# Clean sentences of three kinds, each of them once. They have no labels yet. In
+# [the next chapter](02_annotate.ipynb) a large language model, the *teacher*, gives each of them a
+# similar and a dissimilar partner.

@@ -15,6 +15,9 @@
 # %% [markdown]
 # # Annotation: ask the teacher once
 #
+# After this chapter you will know how a language model is asked for triplets, how its answers are kept,
+# read and audited, and which flaws the bundled ones have.
+#
 # A large language model can tell whether two sentences mean the same, but asking it about every pair
 # is slow and costs money each time. Sim-GPT asks it **once**, for training data: for each sentence
 # the model writes one that is definitely similar and one that is definitely dissimilar. A small
@@ -390,4 +393,5 @@ pd.DataFrame(statistics.lengths(bundle)).set_index(["source", "text"]).round(1)
 #
 # ## What we have now, and what is next
 #
-# Triplets, and a fair idea of their flaws. In the next chapter an encoder is trained on them.
+# Triplets, and a fair idea of their flaws. What training should make of them is the subject of
+# [the objectives](../book/objectives.md), the next chapter.

@@ -15,6 +15,10 @@
 # %% [markdown]
 # # Training: pull the similar, push the dissimilar
 #
+# After this chapter you will know how both objectives work on a handful of triplets, how a run goes,
+# and what it leaves behind. [The objectives](../book/objectives.md) are explained at length in the chapter
+# before.
+#
 # The triplets are there. Now a small encoder learns from them, once. It maps a sentence $x$ to a
 # vector $h(x)$, and the similarity of two sentences is the cosine of their vectors. Training moves
 # the vectors: towards those of similar sentences, away from those of dissimilar ones.
@@ -261,4 +265,4 @@ round(float(trained.similarity(pair[:1], pair[1:])), 3)
 # `simgpt export` writes it as a plain `AutoModel` folder or as an ONNX file, each checked against the
 # original before it is put in place.
 #
-# Whether it is any *good* is the question of the next chapter.
+# Whether it is any *good* is told by [the seven benchmarks](../book/benchmarks.md), the next chapter.

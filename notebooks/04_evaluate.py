@@ -15,9 +15,13 @@
 # %% [markdown]
 # # Evaluation: seven benchmarks, one protocol
 #
+# After this chapter you will know what training has done to the scores, how sure these are, and where the
+# model is right and where not.
+#
 # People have rated pairs of sentences from 0 (nothing in common) to 5 (the same meaning). A good
 # encoder puts the pairs in the same order as the raters. Seven collections of such pairs have become
-# the yardstick: STS12 to STS16, STS-B and SICK-R.
+# the yardstick: STS12 to STS16, STS-B and SICK-R. [The chapter before](../book/benchmarks.md) tells what is in
+# them.
 
 # %% tags=["parameters"]
 profile = "smoke"  # smoke (a minute) or laptop (all bundled triplets)
@@ -277,3 +281,6 @@ Markdown(
 # ```
 #
 # The numbers of the {doc}`landing page <../book/index>` were measured this way, with several seeds.
+#
+# A score counts for something if the test was new to the model. Whether it was is the question of
+# [the next chapter](05_contamination.ipynb).

@@ -15,6 +15,9 @@
 # %% [markdown]
 # # Contamination: has the training data seen the test?
 #
+# After this chapter you will know how test sentences in training data are found, how many there are, and
+# what they do to a score.
+#
 # A score on a test set means something only if the test is new to the model. Training data is written
 # or collected by people and models who may have met the test's sentences before, and nobody notices
 # unless somebody looks. This chapter looks.
@@ -189,3 +192,6 @@ Markdown(audits_table(kept) if kept else "*There is no committed audit in `book/
 #
 # `--matches` writes each match with both texts, for reading. The benchmarks' texts are not ours to
 # publish, so that file should stay where it is; the audit's result holds no text.
+#
+# Scores are one half of the paper's case. The other is that annotating once pays:
+# [cost and speed](06_cost_and_speed.ipynb) reckons.

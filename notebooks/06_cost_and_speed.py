@@ -15,6 +15,9 @@
 # %% [markdown]
 # # Cost and speed: when does annotating once pay?
 #
+# After this chapter you will know what a pair costs with a language model and with an encoder, and from how
+# many pairs on annotating once is the cheaper way.
+#
 # The paper's case for annotating once is that it saves in the long run: a large language model that is
 # asked about every pair is paid for every pair, while an encoder is paid for once. That is a claim
 # about numbers, so here they are: what one pair costs either way, where the two lines cross, and what
@@ -190,3 +193,6 @@ Markdown(
 # ```
 #
 # `--llm FILE` keeps the language model's part, which takes minutes, and reads it the next time.
+#
+# What it costs depends on how much data it takes, and of which kind. [Ablations](07_ablations.ipynb) find
+# out.

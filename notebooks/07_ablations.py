@@ -15,6 +15,9 @@
 # %% [markdown]
 # # Ablations: what matters, and what does not
 #
+# After this chapter you will know how to ask what one ingredient of the recipe is worth, and how sure the
+# answer is.
+#
 # A trained encoder scores better than an untouched one. But why? Because of the triplets, or of any
 # training at all? Because of the dissimilar sentences, or would the similar ones have done? An *ablation*
 # takes one ingredient away, leaves everything else as it was, and looks at what happens.
@@ -194,3 +197,5 @@ Markdown(
 # simgpt study run my_study.toml --output results
 # simgpt study run size --rows 250,all --seeds 1
 # ```
+#
+# [What matters, and what does not](../book/study.md) reads the results, question by question.

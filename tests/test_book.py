@@ -64,6 +64,17 @@ def test_every_page_of_the_table_of_contents_is_built(checkout, pages):
     assert {f"{name}.html" for name in named} <= built
 
 
+def test_every_page_but_the_bibliography_says_how_long_it_takes_to_read(pages):
+    times = {
+        path.stem: soup.find(class_="reading-time")
+        for path, soup in pages.items()
+        if path.parent.name in ("book", "notebooks")  # the root's index.html leads elsewhere
+    }
+    assert {name for name, line in times.items() if line is None} == {"references"}
+    told = re.compile(r"Reading time: about (1 minute|[2-9] minutes|1\d minutes)")
+    assert all(told.fullmatch(line.get_text()) for line in times.values() if line)
+
+
 def test_no_internal_link_or_anchor_is_broken(pages):
     broken = []
     for path, soup in pages.items():

@@ -4,10 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simgpt.files import write_text
-from simgpt.report import annotation, architecture, figures, savings, scoring, tables, training
+from simgpt.report import (
+    annotation,
+    architecture,
+    figures,
+    protocol,
+    published,
+    savings,
+    scoring,
+    tables,
+    training,
+)
 from simgpt.report.book_table import fragment
 from simgpt.report.results import headline, load_measured, load_paper
-from simgpt.report.store import read_results
 from simgpt.report.study_pages import study_pages
 
 
@@ -19,9 +28,12 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     promcse, again = load_measured(results / "promcse"), load_measured(results / "rerun")
     costs = training.load_training_benchmarks(results)
     timed = scoring.load_scoring(results)
+    sizes, raw = protocol.load_sizes(results), protocol.load_raw(results)
+    told = published.load_published(results)
     drawings = [
         figures.draw_idea(output),
         architecture.draw_architecture(output),
+        published.draw_labels(output, told, result, sizes),
         figures.draw_headline(output, result, paper, tables.further_rows(result)),
         figures.draw_gains(output, result),
         figures.draw_selection(output, tuning),
@@ -37,9 +49,7 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     fragments |= {
         name: fragment(table)
         for name, table in {
-            "headline-table": tables.headline_table(
-                result, read_results([results / "paper.json"]), again
-            ),
+            "headline-table": tables.headline_table(result, paper, told["source"], again),
             "seeds-table": tables.seeds_table(result, again),
             "selection-table": tables.selection_table(tuning),
             "yields-table": annotation.yields_table(yields),
@@ -49,6 +59,13 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
             "estimate-table": training.estimate_table(costs["train_estimate"]),
         }.items()
     }
+    fragments["benchmarks-table"] = protocol.benchmarks_table(sizes)
+    fragments["subsets-table"] = protocol.subsets_table(sizes, result.untouched)
+    fragments["aggregations-table"] = protocol.aggregations_table(result.untouched)
+    fragments["forms-table"] = protocol.forms_table(result.untouched, raw)
+    fragments["settings-table"] = published.settings_table()
+    fragments["gains-table"] = published.gains_table(paper)
+    fragments["elsewhere-table"] = published.elsewhere_table(told)
     for name, text in fragments.items():
         _write_if_changed(output / f"{name}.txt", text, write_text)
     reading = annotation.load_reading(results)
@@ -58,6 +75,8 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
         | annotation.annotation_facts(yields, scale, reading)
         | training.training_facts(result, promcse, costs)
         | scoring.scoring_facts(timed)
+        | protocol.protocol_facts(sizes, result.untouched, raw)
+        | published.published_facts(told, result)
         | findings
     )
 

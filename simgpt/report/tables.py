@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from simgpt.report.book_table import BookCell, BookRow, BookTable
 from simgpt.report.details import environment_line, row_details
 from simgpt.report.figures import DEVELOPMENT_LABELS, LABELS
-from simgpt.report.results import TASKS, Headline, Measured, differing_settings, row_name
-from simgpt.report.store import Store
+from simgpt.report.results import TASKS, Headline, Measured, Published, differing_settings, row_name
 from simgpt.report.study import row_labels
 from simgpt.report.table import cells_of
 
@@ -20,15 +19,24 @@ OF_PAIRS = (
 )
 
 
-def headline_table(result: Headline, paper: Store, again: Sequence[Measured]) -> BookTable:
-    """The paper's rows as printed there, then ours; each says whose it is."""
+def headline_table(
+    result: Headline, paper: Sequence[Published], source: str, again: Sequence[Measured]
+) -> BookTable:
+    """The paper's rows as printed there, then ours; each says whose it is.
+
+    Args:
+        result: Ours.
+        paper: The paper's rows.
+        source: Where they are from.
+        again: Reruns, which a row's details compare its runs with.
+    """
     rows = [
         BookRow(
             row.model,
             [BookCell(f"{score:.2f}") for score in [*row.scores, row.average]],
             published=True,
         )
-        for row in paper.published
+        for row in paper
     ]
     for added, runs in (
         (", untouched", [result.untouched]),
@@ -38,7 +46,7 @@ def headline_table(result: Headline, paper: Store, again: Sequence[Measured]) ->
         label = f"all-MiniLM-L6-v2{added}"
         label += f", mean of {len(runs)} seeds" if len(runs) > 1 else ""
         rows.append(BookRow(label, mean_cells(runs), _details(label, runs, again)))
-    notes = [OF_SEEDS, OF_PAIRS, f"The paper's rows as printed there: {' '.join(paper.sources)}."]
+    notes = [OF_SEEDS, OF_PAIRS, f"The paper's rows as printed there: {source}."]
     header = ["model", *(LABELS[task] for task in TASKS), "avg."]
     return BookTable("Spearman x 100 on the seven STS benchmarks", header, rows, notes)
 

@@ -34,7 +34,15 @@ def result(average, development=70.0, seed=None, **settings):
     return {
         "model": model,
         "average": average,
-        "tasks": {task: {"spearman": average / 100, "signature": f"{task}|v1"} for task in TASKS},
+        "tasks": {
+            task: {
+                "spearman": average / 100,
+                "signature": f"{task}|v1",
+                "aggregations": {"all": average / 100, "mean": average / 100 - 0.02},
+                "subsets": {"only": average / 100},
+            }
+            for task in TASKS
+        },
         "development": {
             name: {"spearman": development / 100}
             for name in ("bundled_dev", "stsb_dev", "sickr_dev")
@@ -113,11 +121,46 @@ ESTIMATE = {
 }
 
 
+SIZES = {
+    "total": {"pairs": 18_850, "sentences": 26_083},
+    "tasks": {
+        task: {
+            "pairs": 1379,
+            "sentences": 2551,
+            "signature": f"{task}|pairs:1379|text:moses-lower|v0.1.0",
+            "subsets": {"only": {"pairs": 1379, "sentences": 2551}},
+        }
+        for task in TASKS
+    },
+}
+OTHERS = [
+    {"name": "STS-B, training split", "kind": "rated pairs", "count": 5749},
+    {"name": "SICK, training split", "kind": "rated pairs", "count": 4500},
+    {"name": "NLI triplets of SimCSE", "kind": "human-written triplets", "count": 275_601},
+    {"name": "Sim-GPT", "kind": "LLM-written triplets", "count": 370_200},
+]
+
+
+def as_published(content):
+    tasks = {f"senteval_raw_{name}": score for name, score in content["tasks"].items()}
+    return content | {"suite": "senteval_raw", "tasks": tasks}
+
+
 @pytest.fixture
 def results(tmp_path):
+    theirs = {"model": "Sim-GPT Theirs", "scores": [81.5] * 7, "average": 81.52}
+    elsewhere = [{"model": "Theirs", "average": 79.0, "source": "a README"}]
     rows = [{"model": "Theirs", "scores": [80.0] * 7, "average": 80.0}]
     files = {
-        "paper": {"rows": rows, "source": "A paper", "measure": "x 100"},
+        "paper": {
+            "rows": [*rows, theirs],
+            "data": OTHERS,
+            "elsewhere": elsewhere,
+            "source": "A paper",
+            "measure": "x 100",
+        },
+        "contamination/bundled-triplets": SIZES,
+        "textforms/untouched-raw": as_published(result(77.25)),
         "headline/untouched": result(78.0),
         "headline/llm-all-seed1": result(80.0, seed=1),
         "headline/llm-all-seed2": result(81.0, seed=2),
@@ -197,7 +240,7 @@ def test_facts_tables_and_figures_are_written_for_the_book(results, tmp_path):
     rerun = [facts[f"rerun_{name}"] for name in ("seeds", "average", "before", "largest")]
     assert rerun == ["1, 2", "80.60", "80.50", "0.40"]
     assert facts["training_minutes"] == "8"
-    theirs, untouched, trained = rows_of(output / "headline-table.txt")
+    theirs, _, untouched, trained = rows_of(output / "headline-table.txt")
     assert theirs[0] == "paper Theirs"
     assert untouched[0].startswith("measured here all-MiniLM-L6-v2, untouched")
     assert trained[-1] == "80.50 ± 0.71 (74.15 to 86.85)"  # t with one degree of freedom: 12.706
@@ -236,6 +279,42 @@ def test_facts_tables_and_figures_are_written_for_the_book(results, tmp_path):
         for mode in ("light", "dark"):
             assert f"generated/{name}-{mode}.svg" in block
             assert (output / f"{name}-{mode}.svg").read_text().startswith("<?xml")
+
+
+def test_what_others_published_stands_beside_what_is_counted_here(results, tmp_path):
+    facts = write_generated_pages(results, tmp_path / "generated")
+    tables = {path.stem: path.read_text() for path in (tmp_path / "generated").glob("*.txt")}
+    assert "| STS-B | 1 | 1,379 | 2,551 | moses-lower |" in tables["benchmarks-table"]
+    assert "| all seven |  | 18,850 | 26,083 |  |" in tables["benchmarks-table"]
+    assert "| STS12 only | 1,379 | 2,551 | 78.00 |" in tables["subsets-table"]
+    assert tables["aggregations-table"].splitlines()[2].startswith("| STS12 |")
+    assert "| SICK-R | 78.00 | 77.25 | -0.75 |" in tables["forms-table"]
+    assert (facts["form_average"], facts["form_change"]) == ("-0.75", "-0.75")
+    assert "| *paper:* Theirs | 80.00 | 81.52 | +1.52 |" in tables["gains-table"]
+    assert "| Theirs | 80.00 | 79.00 | a README |" in tables["elsewhere-table"]
+    assert (facts["paper_odd_row"], facts["paper_odd_mean"]) == ("Sim-GPT Theirs", "81.50")
+    assert facts["paper_share"] == "300"
+    assert "has 5,749, all seven test sets together 18,850" in tables["labels"]
+    assert "come to 370,200" in tables["labels"]
+
+
+def test_the_settings_of_the_published_runs_are_the_papers(results, tmp_path):
+    write_generated_pages(results, tmp_path)
+    lines = (tmp_path / "settings-table.txt").read_text().splitlines()
+    rows = {line.split(" | ")[0]: line.strip("|").split(" | ")[1:5] for line in lines[2:]}
+    assert rows["| learning rate"] == ["5e-05", "1e-05", "0.01", "0.005"]
+    assert rows["| hard-negative weight $w$"] == ["0", "0.8", "0", "0"]
+    assert rows["| batch $N$, over all GPUs"] == ["512", "512", "512", "256"]
+    assert rows["| its margin $m$"] == ["-", "-", "0.2", "0.2"]
+    assert rows["| share of words hidden"] == ["0.1", "-", "-", "-"]
+    assert [row.strip() for row in rows["| seed"]] == ["32", "2", "48", "25"]
+
+
+def test_scores_of_another_text_are_not_taken_for_those_as_published(results, tmp_path):
+    path = results / "textforms" / "untouched-raw.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"suite": "senteval"}))
+    with pytest.raises(SimgptError, match="suite is senteval; it must be senteval_raw"):
+        write_generated_pages(results, tmp_path)
 
 
 def test_an_unchanged_fragment_keeps_its_time_stamp(results, tmp_path):
