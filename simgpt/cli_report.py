@@ -63,7 +63,8 @@ def verify(
     Without a path, the committed ones in book/results. Scores are computed anew from the cosines
     beside a result; nothing is trained or encoded. With --rerun, they are held against yours.
     """
-    from simgpt.verify import Check, Verdict
+    from simgpt.report.rerun import Verdict
+    from simgpt.verify import Check
     from simgpt.verify import verify as verify_all
 
     verified = verify_all(paths or [Path("book/results")], rerun=rerun, benchmarks=benchmarks)

@@ -30,6 +30,7 @@ from simgpt.triplets import BUNDLED_TRIPLETS
 
 _BUILD = Path("_build")
 _STAGED_ONLY = ("generated", "data.md")  # in the staged book/, made by the build
+_SMOKE_SAMPLE = 300  # embedding all triplets would take as long as the rest of the book
 _ELSEWHERE = """```{tip}
 The button above opens this notebook in Colab, where its first cell installs the package. See
 {ref}`in Colab <in-colab>`.
@@ -96,11 +97,24 @@ def build_book(root: Path, *, profile: str) -> Path:
     generated = source / "book" / "generated"
     facts = write_generated_pages(root / "book" / "results", generated)
     facts |= write_tryit(model_of_page(root, profile), generated / "static" / "tryit")
+    facts |= _write_explorer(root, profile, generated / "static" / "explorer")
     _write_if_changed(generated / "colab.txt", _on_colab(root))
     _copy(BUNDLED_TRIPLETS.with_name("README.md"), source / "book" / "data.md")
     _write_config(root / "_config.yml", source / "_config.yml", facts, published)
     _sphinx(root, source)
     return root / _BUILD / "html" / "index.html"
+
+
+def _write_explorer(root: Path, profile: str, output: Path) -> dict[str, str]:
+    """The page of triplets, with cosines of the encoder that this build trained."""
+    from simgpt.explorer import write_explorer
+
+    sample, told = 0, f"trained at the profile `{profile}`"
+    if profile == "smoke":
+        sample, told = _SMOKE_SAMPLE, f"{told}, which only shows that every step runs"
+    facts = write_explorer(str(_trained(root, profile)), output, sample=sample)
+    chapter = "[the chapter on training](../notebooks/03_train)"
+    return facts | {"explorer_model": f"the encoder of {chapter} ({told})"}
 
 
 def _stage(executed: Path, target: Path, published: Published | None, warning: str) -> None:
@@ -120,7 +134,6 @@ def model_of_page(root: Path, profile: str) -> str:
 
     Profiles that train what a page cannot run leave it with the untouched encoder.
     """
-    from simgpt.train import train
     from simgpt.tryit import ENVIRONMENT_VARIABLE as NAMED
 
     if named := os.environ.get(NAMED):
@@ -129,7 +142,15 @@ def model_of_page(root: Path, profile: str) -> str:
     mean = cfg.pooling in (Pooling.AUTO, Pooling.MEAN)
     if cfg.backbone != "bundled" or cfg.prefix_tokens or not mean:
         return "bundled"
-    return str(train(cfg, root / "runs" / cfg.run_name))
+    return str(_trained(root, profile))
+
+
+def _trained(root: Path, profile: str) -> Path:
+    """The run that the chapter on training has left behind; trained again where it is gone."""
+    from simgpt.train import train
+
+    cfg = RunConfig.from_params({"profile": profile})
+    return train(cfg, root / "runs" / cfg.run_name)
 
 
 def _on_colab(root: Path) -> str:

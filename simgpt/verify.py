@@ -20,26 +20,10 @@ from simgpt.files import read_json, sha256_of
 from simgpt.holm import holm
 from simgpt.hub import HubError
 from simgpt.report.checks import ROUNDING, Kind, git_states, kind_of, problems_of
-from simgpt.report.rerun import command_of, difference, is_rerun
+from simgpt.report.rerun import Verdict, command_of, difference, is_rerun, verdict_of
 from simgpt.report.results import Measured
 from simgpt.report.store import json_files, read_results
 from simgpt.triplets import BUNDLED_DEV_PAIRS, BUNDLED_TRIPLETS
-
-# Spearman x 100. The same weights give the same second decimal wherever they are scored.
-SAME = 0.01
-# Training on another processor or with another version of a library rounds otherwise and ends in
-# other weights. How far that moves a task's score is not known well; this bound is a convention,
-# about half of what another seed does at most (in the headline's runs).
-NEAR = 0.30
-
-
-class Verdict(StrEnum):
-    """What came of a check."""
-
-    OK = "OK"
-    NEAR = "near"  # a rerun that differs by no more than other rounding does
-    FAIL = "FAIL"
-    UNCHECKED = "not checked"
 
 
 class Check(StrEnum):
@@ -232,7 +216,7 @@ def _rerun(result: Measured, again: Sequence[Measured], rerun: Path) -> Finding:
         return Finding(Verdict.UNCHECKED, f"no rerun of it in {rerun}; {command_of(result, rerun)}")
     farthest = max(matched, key=lambda other: difference(result, other))
     apart, task = difference(result, farthest)
-    if apart <= SAME:
-        return Finding(Verdict.OK)
-    told = f"{task} differs by {apart:.2f} in {farthest.path}"
-    return Finding(Verdict.NEAR if apart <= NEAR else Verdict.FAIL, told)
+    verdict = verdict_of(apart)
+    if verdict is Verdict.OK:
+        return Finding(verdict)
+    return Finding(verdict, f"{task} differs by {apart:.2f} in {farthest.path}")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -201,22 +202,101 @@ def test_a_browser_shows_the_page_in_light_and_in_dark(page, screenshot):
     assert ImageStat.Stat(Image.open(light).convert("L")).stddev[0] > 10  # not an empty page
 
 
-def test_a_reader_tries_the_model_of_this_build_in_light_and_in_dark(checkout, pages):
-    """Nothing in the box is below WCAG AA, and nothing is asked of another host."""
+@pytest.fixture(scope="module")
+def opened(checkout):
+    """Visits a page of the book, once the theme has said what is wrong with itself."""
     html = checkout / "_build" / "html"
-    assert "smoke run" in pages[html / "book" / "tryit.html"].get_text()
-    with chromium() as browser, serving(html) as address:
-        from axe_playwright_python.sync_playwright import Axe
+    (html / "favicon.ico").touch()  # browsers ask for it at any time
+    with serving(html) as address, chromium() as browser:
 
-        rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
-        for scheme in ("light", "dark"):
-            with visiting(browser, f"{address}/book/tryit.html", color_scheme=scheme) as page:
-                assert page.locator("html").get_attribute("data-theme") == scheme
+        @contextmanager
+        def visit(name, **settings):
+            with visiting(browser, f"{address}/book/{name}.html", **settings) as page:
                 page.wait_for_load_state("networkidle")
-                page.wrong.clear()  # the theme complains of itself
-                page.get_by_role("button", name="Compare").click()
-                page.get_by_text("Cosine 0.").wait_for()
-                assert not page.wrong
-                found = Axe().run(page, context="#tryit", options=rules)
-                assert not found.response["violations"], found.generate_report()
-                page.wrong.clear()  # axe looks for style sheets where there are none
+                page.wrong.clear()
+                yield page
+
+        yield visit
+
+
+def test_the_headlines_rows_sort_and_open_and_are_copied_as_latex_and_csv(opened):
+    with opened("index", permissions=["clipboard-read", "clipboard-write"]) as page:
+        table = page.locator("table.sortable").first
+        table.get_by_role("button", name="avg.").click()
+        cells = table.locator("xpath=./tbody/tr[1]/td[last()]").all_inner_texts()
+        averages = [float(cell.split()[0]) for cell in cells]
+        assert averages == sorted(averages, reverse=True)
+        row = table.locator("tbody", has=page.locator("summary")).first
+        row.locator("summary").press("Enter")
+        assert "simgpt" in row.locator("pre").first.inner_text()
+        copies = page.locator("details.table-copies").first
+        copies.locator("summary").click()
+        for form, beginning in (("latex", "% needs"), ("text", "model,source,STS12")):
+            block = copies.locator(f".highlight-{form}")
+            block.hover()
+            block.locator("button.copybtn").click()
+            page.wait_for_function(
+                "start => navigator.clipboard.readText().then(text => text.startsWith(start))",
+                arg=beginning,
+            )
+
+
+def assert_accessible(page, parts):
+    """Nothing in these parts is below WCAG AA, as far as a program can tell."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+    found = Axe().run(page, context={"include": [[part] for part in parts]}, options=rules)
+    page.wrong.clear()  # axe looks for style sheets where there are none
+    assert not found.response["violations"], found.generate_report()
+
+
+def load_triplets(page):
+    page.get_by_label("Source").select_option("all")
+    page.get_by_role("button", name="Load", exact=True).click()
+    page.locator(".explorer-list li").first.wait_for()
+
+
+def test_the_explorer_shows_the_sample_that_the_page_states(opened):
+    with opened("explorer") as page:
+        assert "300 of 17,385 triplets" in page.locator("article").inner_text()
+        load_triplets(page)
+        assert page.get_by_role("status").inner_text().startswith("300 of 300 triplets")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("index", [".results-table", ".table-note"]),
+        ("study", [".results-table", ".table-note"]),
+        ("explorer", ["#explorer"]),
+    ],
+)
+def test_tables_and_explorer_are_accessible(opened, name, parts, scheme):
+    with opened(name, color_scheme=scheme) as page:
+        assert page.locator("html").get_attribute("data-theme") == scheme
+        if name == "explorer":
+            load_triplets(page)
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+        assert_accessible(page, parts)
+
+
+@pytest.mark.parametrize("name", ["index", "study", "explorer"])
+def test_on_a_phone_only_wide_tables_scroll_sideways(opened, name):
+    with opened(name, viewport={"width": 360, "height": 740}) as page:
+        if name == "explorer":
+            load_triplets(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_reader_tries_the_model_of_this_build(opened, scheme):
+    """Nothing in the box is below WCAG AA, and nothing is asked of another host."""
+    with opened("tryit", color_scheme=scheme) as page:
+        assert page.locator("html").get_attribute("data-theme") == scheme
+        assert "smoke run" in page.locator("article").inner_text()
+        page.get_by_role("button", name="Compare").click()
+        page.get_by_text("Cosine 0.").wait_for()
+        assert not page.wrong
+        assert_accessible(page, ["#tryit"])

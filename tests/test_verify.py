@@ -14,7 +14,8 @@ from simgpt.evaluate import compare_models, evaluate_model, uncertainty
 from simgpt.evaluate.scored import cosines_sha256
 from simgpt.files import write_json
 from simgpt.report.checks import problems_of
-from simgpt.verify import NEAR, Check, Verdict, verify
+from simgpt.report.rerun import NEAR, Verdict
+from simgpt.verify import Check, verify
 from tests.report.made_up import CLEAN, comparison, model, result, write
 from tests.toy import write_senteval
 

@@ -28,6 +28,7 @@ from simgpt.report.inline import (
     subset_scatter,
     training_curves,
 )
+from simgpt.report.markdown import markdown_table
 from simgpt.report.results import RESULTS, Measured, headline, load_measured, load_paper
 from simgpt.report.savings import (
     break_even_rows,
@@ -46,7 +47,6 @@ from simgpt.report.study import load_study_results
 from simgpt.report.study_pages import study_finding
 from simgpt.report.study_plots import difference_plot
 from simgpt.report.study_text import rows_table
-from simgpt.report.tables import markdown_table
 
 __all__ = [
     "RESULTS",

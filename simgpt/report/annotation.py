@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from simgpt.errors import SimgptError
 from simgpt.files import read_json
+from simgpt.report.book_table import BookTable, text_table
 from simgpt.report.figures import Drawing, save
-from simgpt.report.tables import markdown_table
 
 Outcomes = Mapping[str, Mapping[str, int]]  # by bar: how many sentences had each outcome
 _KEPT = "kept"
@@ -90,7 +90,7 @@ def draw_yields(folder: Path, yields: Mapping[str, Mapping[str, Any]]) -> Drawin
     )
 
 
-def yields_table(yields: Mapping[str, Mapping[str, Any]]) -> str:
+def yields_table(yields: Mapping[str, Mapping[str, Any]]) -> BookTable:
     """One column a run, one row an outcome, in per cent of its sentences."""
     outcomes = {_label(summary): _total(summary) for summary in yields.values()}
     names = [_KEPT]
@@ -101,10 +101,10 @@ def yields_table(yields: Mapping[str, Mapping[str, Any]]) -> str:
         [name.replace("_", " "), *(f"{100 * c[name] / c.total():.1f} %" for c in outcomes.values())]
         for name in names
     ]
-    return markdown_table(["", *outcomes], rows)
+    return text_table("What became of the sentences", ["outcome", *outcomes], rows)
 
 
-def scale_table(scale: Mapping[str, Any]) -> str:
+def scale_table(scale: Mapping[str, Any]) -> BookTable:
     """Rows a second, peak memory and time of the runs at 10,000 and at full size."""
     rows = []
     for label, name in (
@@ -123,7 +123,8 @@ def scale_table(scale: Mapping[str, Any]) -> str:
                 f"{run['peak_mib']:,.0f}",
             ]
         )
-    return markdown_table(["run", "sentences", "seconds", "a second", "peak MiB"], rows)
+    header = ["run", "sentences", "seconds", "a second", "peak MiB"]
+    return text_table("Annotating at scale", header, rows)
 
 
 def annotation_facts(

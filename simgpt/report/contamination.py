@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from simgpt.files import read_json
 from simgpt.report.figures import LABELS
-from simgpt.report.tables import markdown_table
+from simgpt.report.markdown import markdown_table
 
 _LEVELS = ("exact", "normalised", "ngram", "near", "any")
 Audit = Mapping[str, Any]  # as `simgpt.evaluate.audit_contamination` returns it

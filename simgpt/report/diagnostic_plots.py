@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simgpt.report.figures import LABELS
-from simgpt.report.tables import markdown_table
+from simgpt.report.markdown import markdown_table
 
 _MARKS = ("o", "D", "s", "^")
 

@@ -4,11 +4,11 @@ import csv
 import html
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
+from simgpt.report.markdown import markdown_table
 from simgpt.report.table import Cell, Row, Table
-from simgpt.report.tables import markdown_table
 
 
 class Format(StrEnum):
@@ -19,6 +19,8 @@ class Format(StrEnum):
     CSV = "csv"  # a line for each score
     HTML = "html"  # a <table>, to be put into a page
 
+
+LONG_LABEL = 30  # characters that LaTeX may set in one line
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -66,23 +68,50 @@ def _plain_markdown(text: str) -> str:
 
 
 def _latex(table: Table) -> str:
+    rows = [
+        (
+            [row.label, *(f"{one.text}{one.marks}" for one in row.cells)],
+            ["", *(one.interval for one in row.cells)],
+        )
+        for row in table.rows
+    ]
+    return latex_table(table.caption, ["model", *table.columns], rows, table.notes)
+
+
+def latex_table(
+    caption: str,
+    header: Sequence[str],
+    rows: Iterable[tuple[Sequence[str], Sequence[str]]],
+    notes: Iterable[str],
+) -> str:
+    """A table of any text.
+
+    Args:
+        caption: Without its full stop.
+        header: The first column is left-aligned, long labels in lines; the others right-aligned.
+        rows: Of each row the cells, and the intervals that stand in a line below them; an empty
+            text where there is none.
+        notes: Sentences to be printed below.
+    """
+    rows = list(rows)
+    labels = "p{11em}" if any(len(cells[0]) > LONG_LABEL for cells, _ in rows) else "l"
     lines = [
         r"% needs \usepackage{booktabs}; where two columns make it too wide: table*",
         r"\begin{table}",
-        rf"\caption{{{_plain_latex(table.caption)}.}}",
+        rf"\caption{{{_plain_latex(caption)}.}}",
         r"\centering\small\setlength{\tabcolsep}{3pt}",
-        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+        rf"\begin{{tabular}}{{{labels}{'r' * (len(header) - 1)}}}",
         r"\toprule",
-        _latex_row(["model", *table.columns]),
+        _latex_row(header),
         r"\midrule",
     ]
-    for row in table.rows:
-        lines.append(_latex_row([row.label, *(f"{one.text}{one.marks}" for one in row.cells)]))
-        if any(one.interval for one in row.cells):
-            intervals = (rf"{{\tiny ({one.interval})}}" for one in row.cells)
-            lines.append(rf" & {' & '.join(intervals)} \\")
+    for cells, intervals in rows:
+        lines.append(_latex_row(cells))
+        if any(intervals):
+            told = (rf"{{\tiny ({one})}}" if one else "" for one in intervals)
+            lines.append(rf"{' & '.join(told)} \\")
     lines += [r"\bottomrule", r"\end{tabular}", ""]
-    lines += [rf"{{\footnotesize\raggedright {_plain_latex(note)}\par}}" for note in table.notes]
+    lines += [rf"{{\footnotesize\raggedright {_plain_latex(note)}\par}}" for note in notes]
     return "\n".join([*lines, r"\end{table}", ""])
 
 

@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 
 from simgpt.errors import SimgptError
 from simgpt.report.figures import LABELS
-from simgpt.report.tables import markdown_table
+from simgpt.report.markdown import markdown_table
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,6 +15,7 @@ from simgpt.report import (
     tables,
     training,
 )
+from simgpt.report.book_table import fragment
 from simgpt.report.results import headline, load_measured, load_paper
 from simgpt.report.study_pages import study_pages
 
@@ -24,7 +25,7 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     result, paper = headline(results), load_paper(results)
     tuning = load_measured(results / "selection")
     yields, scale = annotation.load_yields(results), annotation.load_scale(results)
-    promcse = load_measured(results / "promcse")
+    promcse, again = load_measured(results / "promcse"), load_measured(results / "rerun")
     costs = training.load_training_benchmarks(results)
     timed = scoring.load_scoring(results)
     sizes, raw = protocol.load_sizes(results), protocol.load_raw(results)
@@ -42,16 +43,22 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     ]
     if speeds := savings.load_speed(results):
         drawings += savings.draw_savings(output, next(iter(speeds.values())))
-    studied, fragments, findings = study_pages(results, output)
+    studied, fragments, findings = study_pages(results, output, again)
     drawings += studied
     fragments |= {drawing.name: figure_block(drawing) for drawing in drawings}
-    fragments["headline-table"] = tables.headline_table(result, paper)
-    fragments["seeds-table"] = tables.seeds_table(result)
-    fragments["selection-table"] = tables.selection_table(tuning)
-    fragments["yields-table"] = annotation.yields_table(yields)
-    fragments["scale-table"] = annotation.scale_table(scale)
-    fragments["objectives-table"] = training.objectives_table(result, promcse)
-    fragments["scoring-table"] = scoring.scoring_table(timed)
+    fragments |= {
+        name: fragment(table)
+        for name, table in {
+            "headline-table": tables.headline_table(result, paper, told["source"], again),
+            "seeds-table": tables.seeds_table(result, again),
+            "selection-table": tables.selection_table(tuning),
+            "yields-table": annotation.yields_table(yields),
+            "scale-table": annotation.scale_table(scale),
+            "objectives-table": training.objectives_table(result, promcse, again),
+            "scoring-table": scoring.scoring_table(timed),
+            "estimate-table": training.estimate_table(costs["train_estimate"]),
+        }.items()
+    }
     fragments["benchmarks-table"] = protocol.benchmarks_table(sizes)
     fragments["subsets-table"] = protocol.subsets_table(sizes, result.untouched)
     fragments["aggregations-table"] = protocol.aggregations_table(result.untouched)
@@ -59,13 +66,12 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
     fragments["settings-table"] = published.settings_table()
     fragments["gains-table"] = published.gains_table(paper)
     fragments["elsewhere-table"] = published.elsewhere_table(told)
-    fragments["estimate-table"] = training.estimate_table(costs["train_estimate"])
     for name, text in fragments.items():
         _write_if_changed(output / f"{name}.txt", text, write_text)
     reading = annotation.load_reading(results)
     return (
         tables.facts(result)
-        | tables.rerun_facts(result, load_measured(results / "rerun"))
+        | tables.rerun_facts(result, again)
         | annotation.annotation_facts(yields, scale, reading)
         | training.training_facts(result, promcse, costs)
         | scoring.scoring_facts(timed)

@@ -8,8 +8,8 @@ from simgpt.errors import SimgptError
 from simgpt.files import read_json
 from simgpt.report.diagnostic_plots import aggregation_table
 from simgpt.report.figures import LABELS
+from simgpt.report.markdown import markdown_table
 from simgpt.report.results import TASKS, Measured
-from simgpt.report.tables import markdown_table
 
 
 def load_sizes(results: Path) -> dict[str, Any]:

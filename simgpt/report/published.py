@@ -10,9 +10,9 @@ from matplotlib.ticker import MultipleLocator
 from simgpt.config import RunConfig
 from simgpt.files import read_json
 from simgpt.report.figures import Colours, Drawing, save
+from simgpt.report.markdown import markdown_table
 from simgpt.report.results import Headline, Published
 from simgpt.report.study_plots import paper_gains
-from simgpt.report.tables import markdown_table
 
 _RUNS = {
     "paper-simcse-base": "SimCSE base",

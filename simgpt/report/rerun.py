@@ -3,15 +3,39 @@
 import math
 import shlex
 from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from simgpt.config import Pooling, RunConfig, load_profile, profile_names
 from simgpt.report.results import Measured, suite_of
 
+# Spearman x 100. The same weights give the same second decimal wherever they are scored.
+SAME = 0.01
+# Training on another processor or with another version of a library rounds otherwise and ends in
+# other weights. How far that moves a task's score is not known well; this bound is a convention,
+# about half of what another seed does at most (in the headline's runs).
+NEAR = 0.30
+
 # They decide nothing about the trained weights.
 _WITHOUT_EFFECT = ("benchmarks", "teacher")
 _DEFAULTS = {field.name: field.default for field in fields(RunConfig)}
+
+
+class Verdict(StrEnum):
+    """What came of a check."""
+
+    OK = "OK"
+    NEAR = "near"  # a rerun that differs by no more than other rounding does
+    FAIL = "FAIL"
+    UNCHECKED = "not checked"
+
+
+def verdict_of(apart: float) -> Verdict:
+    """On a rerun, one of whose scores differs by `apart`, x 100, and the others by no more."""
+    if apart <= SAME:
+        return Verdict.OK
+    return Verdict.NEAR if apart <= NEAR else Verdict.FAIL
 
 
 def is_rerun(stored: Measured, other: Measured) -> bool:
@@ -56,16 +80,25 @@ def command_of(stored: Measured, folder: Path) -> str:
     options += ["--output", str(folder / f"{stored.name}.json")]
     if stored.config is None:
         return shlex.join(["simgpt", "evaluate", stored.content["model"]["name"], *options])
-    profile, run = stored.config["profile"], f"runs/{stored.name}"
-    training = ["simgpt", "train", "--profile", profile]
-    known = load_profile(profile) if profile in profile_names() else {}
-    untold = _DEFAULTS | {"profile": profile} | known
-    for name, value in _settings(stored).items():
-        if value != untold[name] and name not in _WITHOUT_EFFECT:
-            told = str(value).lower() if isinstance(value, bool) else str(value)
-            training += ["--set", f"{name}={told}"]
+    run = f"runs/{stored.name}"
+    training = ["simgpt", "train", "--profile", stored.config["profile"]]
+    for name, value in settings_beside_profile(stored).items():
+        told = str(value).lower() if isinstance(value, bool) else str(value)
+        training += ["--set", f"{name}={told}"]
     training += ["--output", run]
     return f"{shlex.join(training)} && {shlex.join(['simgpt', 'evaluate', run, *options])}"
+
+
+def settings_beside_profile(stored: Measured) -> dict[str, Any]:
+    """The settings of a trained model that are not its profile's, seed and data among them."""
+    profile = (stored.config or {})["profile"]
+    known = load_profile(profile) if profile in profile_names() else {}
+    untold = _DEFAULTS | {"profile": profile} | known
+    return {
+        name: value
+        for name, value in _settings(stored).items()
+        if value != untold[name] and name not in _WITHOUT_EFFECT
+    }
 
 
 def _scored_by(result: Measured) -> tuple[str, str, str]:

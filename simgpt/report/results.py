@@ -127,7 +127,7 @@ def headline(results: Path) -> Headline:
     """The runs behind the landing page, from `headline/`."""
     rows: dict[str, list[Measured]] = {}
     for result in load_measured(results / "headline"):
-        rows.setdefault(re.sub(r"-seed\d+$", "", result.name), []).append(result)
+        rows.setdefault(row_name(result), []).append(result)
     for runs in rows.values():
         runs.sort(key=lambda run: int((run.config or {}).get("seed", 0)))
     # `laptop` is what runs of the row `llm-all` were called before there was a grid.
@@ -140,10 +140,17 @@ def headline(results: Path) -> Headline:
     return Headline(rows["untouched"][0], trained, further)
 
 
-def mean_scores(runs: Sequence[Measured]) -> list[float]:
-    """Mean over runs of each task's score."""
-    columns = zip(*(run.scores for run in runs), strict=True)
-    return [statistics.mean(column) for column in columns]
+def row_name(run: Measured) -> str:
+    """The study's row that a result is of, by the file's name."""
+    return re.sub(r"-seed\d+$", "", run.name)
+
+
+def score_of(run: Measured) -> float:
+    """Average of seven, x 100; where nothing else was scored, the development sets' mean."""
+    if run.content["tasks"]:
+        return run.average
+    development = run.content["development"].values()
+    return 100 * statistics.mean(float(one["spearman"]) for one in development)
 
 
 def suite_of(content: Mapping[str, Any]) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from simgpt.files import read_json
+from simgpt.report.book_table import BookTable, text_table
 from simgpt.report.figures import Colours, Drawing, save
-from simgpt.report.tables import markdown_table
 
 _WAYS = {
     "senteval": "SentEval's loop",
@@ -25,12 +25,12 @@ def load_scoring(results: Path) -> dict[str, Any]:
     return measured
 
 
-def scoring_table(measured: Mapping[str, Any]) -> str:
+def scoring_table(measured: Mapping[str, Any]) -> BookTable:
     """Seconds for all seven tasks, by way: the median of the rounds, memory, change of a score."""
-    header = ["", "seconds", "times ours", "largest change of a score", "peak MiB"]
+    header = ["way", "seconds", "times ours", "largest change of a score", "peak MiB"]
     rows = [
         [
-            label,
+            label.replace("`", ""),
             f"{measured['median_s'][way]:.1f}",
             f"{measured['ratio'][way]:.2f}",
             f"{measured['largest_change'][way]:.4f}",
@@ -38,7 +38,7 @@ def scoring_table(measured: Mapping[str, Any]) -> str:
         ]
         for way, label in _WAYS.items()
     ]
-    return markdown_table(header, rows)
+    return text_table("Scoring the seven benchmarks", header, rows)
 
 
 def draw_scoring(folder: Path, measured: Mapping[str, Any]) -> Drawing:

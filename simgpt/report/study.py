@@ -15,7 +15,7 @@ from typing import Any
 from simgpt.errors import SimgptError
 from simgpt.files import read_json, read_text
 from simgpt.holm import holm
-from simgpt.report.results import Measured, protocol_of, suite_of, task_names
+from simgpt.report.results import Measured, protocol_of, score_of, suite_of, task_names
 from simgpt.report.spread import Spread, p_of_no_difference, seed_spread
 
 _GRIDS = Path(str(resources.files("simgpt") / "study" / "grids"))
@@ -215,11 +215,6 @@ def difference_of(row: StudyRow, other: StudyRow) -> Difference | None:
         return Difference(statistics.mean(values), None, None, len(values))
     spread = seed_spread(values)
     return Difference(spread.mean, spread, p_of_no_difference(values), len(values))
-
-
-def score_of(run: Measured) -> float:
-    """Average of seven, x 100; where nothing else was scored, the development sets' mean."""
-    return run.average if run.content["tasks"] else statistics.mean(task_scores(run).values())
 
 
 def task_scores(run: Measured) -> dict[str, float]:

@@ -1,14 +1,15 @@
 """The page of the studies: for each question a figure, a finding, and tables."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from simgpt.report.book_table import fragment
 from simgpt.report.contamination import load_audits
 from simgpt.report.figures import Drawing, save
-from simgpt.report.results import load_paper
+from simgpt.report.results import Measured, load_paper
 from simgpt.report.study import StudyResults, difference_of, load_study_results, study_names
 from simgpt.report.study_plots import (
     AVERAGE,
@@ -23,12 +24,11 @@ from simgpt.report.study_plots import (
     paper_gains,
     task_label,
 )
+from simgpt.report.study_tables import differences_table, scores_table
 from simgpt.report.study_text import (
     curve_finding,
     difference_finding,
-    differences_table,
     headline_finding,
-    rows_table,
     signature_line,
     told_difference,
 )
@@ -39,9 +39,14 @@ _SEED = re.compile(r"-seed\d+$")
 
 
 def study_pages(
-    results: Path, folder: Path
+    results: Path, folder: Path, again: Sequence[Measured] = ()
 ) -> tuple[list[Drawing], dict[str, str], dict[str, str]]:
     """What the page of the studies includes, as far as it is measured.
+
+    Args:
+        results: The folder with a folder for each study.
+        folder: Where figures go.
+        again: Reruns of some of the runs.
 
     Returns:
         The figures, which are written to `folder`; fragments by name; findings as facts.
@@ -55,8 +60,9 @@ def study_pages(
         if name in study_names():
             study = load_study_results(results, name)
             drawings += _draw(folder, study, results)
-            fragments[f"study-{name}-table"] = (
-                f"{rows_table(study)}\n{differences_table(study)}\n{signature_line(study)}"
+            tables = (scores_table(study, again), differences_table(study))
+            fragments[f"study-{name}-table"] = "\n".join(
+                [*map(fragment, tables), signature_line(study)]
             )
             facts[f"study_{name}"] = study_finding(study, results)
     rows = clean_rows(results)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from simgpt.report.figures import LABELS
 from simgpt.report.learning_curve import fit_power_law, hold_out
+from simgpt.report.markdown import markdown_table
 from simgpt.report.results import TASKS, Published
 from simgpt.report.spread import Spread
 from simgpt.report.study import Difference, StudyResults, StudyRow, difference_of
@@ -16,7 +17,6 @@ from simgpt.report.study_plots import (
     paper_gains,
     triplets_of,
 )
-from simgpt.report.tables import markdown_table
 
 NOT_YET = "not measured yet"
 
@@ -30,26 +30,10 @@ def rows_table(study: StudyResults) -> str:
     for row in study.rows:
         if row.runs:
             cells = [f"{mean:.2f}" for mean in row.task_means.values()]
-            cells += [f"{row.mean:.2f}", _ends(row.spread, "")]
+            cells += [f"{row.mean:.2f}", told_interval(row.spread, "")]
         else:
             cells = [NOT_YET, *[""] * (len(tasks) + 1)]
-        rows.append([row.label, *cells, _seeds(row, study)])
-    return markdown_table(header, rows)
-
-
-def differences_table(study: StudyResults) -> str:
-    """Each row's difference from the reference, its test, and the command that measures the row."""
-    header = ["row", "difference", "95 % interval", "p", "p (Holm)", "seeds", "to repeat"]
-    found = study.differences()
-    rows = []
-    for row in study.rows:
-        cells = [NOT_YET, "", "", "", ""]
-        if row.name == study.reference.name and row.runs:
-            cells = ["reference", "", "", "", ""]
-        elif one := found.get(row.name):
-            cells = [f"{one.mean:+.2f}", _ends(one.spread, "+"), _p(one.p), _p(one.p_holm)]
-            cells.append(str(one.seeds))
-        rows.append([row.label, *cells, f"`{row.command}`"])
+        rows.append([row.label, *cells, told_seeds(row, study)])
     return markdown_table(header, rows)
 
 
@@ -130,9 +114,9 @@ def told_difference(one: Difference) -> str:
     """As `+0.31 (95 % interval +0.12 to +0.50, p = 0.012)`; the p is the corrected one, if any."""
     if one.spread is None:
         return f"{one.mean:+.2f} (one model: no interval, no test)"
-    p = _p(one.p if one.p_holm is None else one.p_holm)
+    p = told_p(one.p if one.p_holm is None else one.p_holm)
     told = p if p.startswith("<") else f"= {p}"  # as a table has it: < 0.001, 0.012
-    return f"{one.mean:+.2f} (95 % interval {_ends(one.spread, '+')}, p {told})"
+    return f"{one.mean:+.2f} (95 % interval {told_interval(one.spread, '+')}, p {told})"
 
 
 def _list(study: StudyResults, differences: Mapping[str, Difference]) -> str:
@@ -160,18 +144,22 @@ def _missing(study: StudyResults) -> Iterable[str]:
 
 
 def _level(row: StudyRow) -> str:
-    return f"{row.mean:.2f}" + (f", 95 % interval {_ends(row.spread, '')}" if row.spread else "")
+    interval = f", 95 % interval {told_interval(row.spread, '')}" if row.spread else ""
+    return f"{row.mean:.2f}{interval}"
 
 
-def _ends(spread: Spread | None, sign: str) -> str:
+def told_interval(spread: Spread | None, sign: str) -> str:
+    """As `80.12 to 82.91`, with `+` as a sign also before positive numbers; "" for none."""
     return "" if spread is None else f"{spread.low:{sign}.2f} to {spread.high:{sign}.2f}"
 
 
-def _seeds(row: StudyRow, study: StudyResults) -> str:
+def told_seeds(row: StudyRow, study: StudyResults) -> str:
+    """How many of the seeds that the grid wants are there."""
     return f"{len(row.runs)} of {len(study.seeds)}" if row.is_trained else "-"
 
 
-def _p(p: float | None) -> str:
+def told_p(p: float | None) -> str:
+    """With three decimals, or as less than the last of them; nothing for no test."""
     if p is None:
         return ""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

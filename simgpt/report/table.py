@@ -168,6 +168,11 @@ def describe(model: Mapping[str, Any]) -> str:
     return f"{config['profile']}, seed {config['seed']}" if config else str(model.get("name"))
 
 
+def cells_of(group: Sequence[Measured]) -> list[Cell]:
+    """The seven tasks' cells and the average's: of one run, or joined of several seeds."""
+    return _spread_cells(group) if len(group) > 1 else _cells(group[0], {})
+
+
 def _cells(run: Measured, tests: Mapping[str, Mapping[str, Any]]) -> list[Cell]:
     cells = [
         Cell(

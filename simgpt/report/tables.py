@@ -1,31 +1,41 @@
-"""Tables of the book, as Markdown."""
+"""Tables and facts of the headline and of the tuning runs."""
 
 import statistics
 from collections.abc import Iterable, Sequence
 
+from simgpt.report.book_table import BookCell, BookRow, BookTable
+from simgpt.report.details import environment_line, row_details
 from simgpt.report.figures import DEVELOPMENT_LABELS, LABELS
-from simgpt.report.results import (
-    TASKS,
-    Headline,
-    Measured,
-    Published,
-    differing_settings,
-    mean_scores,
-)
+from simgpt.report.results import TASKS, Headline, Measured, Published, differing_settings, row_name
 from simgpt.report.study import row_labels
+from simgpt.report.table import cells_of
+
+OF_SEEDS = (
+    "Of several seeds: mean ± standard deviation; in brackets the mean's 95 % interval by "
+    "Student's t."
+)
+OF_PAIRS = (
+    "Of one run, in brackets: 95 % interval, bootstrap of the pairs; the first results have none."
+)
 
 
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table: the first column left-aligned, the others right-aligned."""
-    lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+def headline_table(
+    result: Headline, paper: Sequence[Published], source: str, again: Sequence[Measured]
+) -> BookTable:
+    """The paper's rows as printed there, then ours; each says whose it is.
 
-
-def headline_table(result: Headline, paper: Sequence[Published]) -> str:
-    """The paper's rows as printed there, then ours; the group stands in every row's name."""
-    header = ["model", *(LABELS[task] for task in TASKS), "avg."]
+    Args:
+        result: Ours.
+        paper: The paper's rows.
+        source: Where they are from.
+        again: Reruns, which a row's details compare its runs with.
+    """
     rows = [
-        [f"*paper:* {row.model}", *(f"{score:.2f}" for score in row.scores), f"{row.average:.2f}"]
+        BookRow(
+            row.model,
+            [BookCell(f"{score:.2f}") for score in [*row.scores, row.average]],
+            published=True,
+        )
         for row in paper
     ]
     for added, runs in (
@@ -33,25 +43,23 @@ def headline_table(result: Headline, paper: Sequence[Published]) -> str:
         (" + all bundled LLM triplets", result.trained),
         *((f": {label}", runs) for label, runs in further_rows(result).items()),
     ):
-        numbers = [*(f"{score:.2f}" for score in mean_scores(runs)), _average(runs)]
-        label = f"**measured here:** all-MiniLM-L6-v2{added}"
+        label = f"all-MiniLM-L6-v2{added}"
         label += f", mean of {len(runs)} seeds" if len(runs) > 1 else ""
-        rows.append([label, *(f"**{number}**" for number in numbers)])
-    return markdown_table(header, rows)
+        rows.append(BookRow(label, mean_cells(runs), _details(label, runs, again)))
+    notes = [OF_SEEDS, OF_PAIRS, f"The paper's rows as printed there: {source}."]
+    header = ["model", *(LABELS[task] for task in TASKS), "avg."]
+    return BookTable("Spearman x 100 on the seven STS benchmarks", header, rows, notes)
 
 
-def seeds_table(result: Headline) -> str:
-    """Every run behind the headline: scores and the commit that was measured."""
-    header = ["run", *(LABELS[task] for task in TASKS), "avg.", "commit"]
-    rows = []
+def seeds_table(result: Headline, again: Sequence[Measured]) -> BookTable:
+    """Every run behind the headline."""
     groups = {"untouched": [result.untouched], "all LLM triplets": result.trained}
-    for label, runs in (groups | further_rows(result)).items():
-        for run in runs:
-            seed = f", seed {run.config['seed']}" if run.config else ""
-            commit = run.content["environment"]["git"].get("commit", "")[:8]
-            numbers = [f"{score:.2f}" for score in run.scores]
-            rows.append([f"{label}{seed}", *numbers, f"{run.average:.2f}", f"`{commit}`"])
-    return markdown_table(header, rows)
+    labelled = [
+        (f"{label}, seed {run.config['seed']}" if run.config else label, run)
+        for label, runs in (groups | further_rows(result)).items()
+        for run in runs
+    ]
+    return runs_table("The runs behind the headline", labelled, again)
 
 
 def further_rows(result: Headline) -> dict[str, list[Measured]]:
@@ -61,7 +69,32 @@ def further_rows(result: Headline) -> dict[str, list[Measured]]:
     return {labels.get(n, n): result.further[n] for n in names if n in result.further}
 
 
-def selection_table(runs: Sequence[Measured]) -> str:
+def runs_table(
+    caption: str, labelled: Iterable[tuple[str, Measured]], again: Sequence[Measured] = ()
+) -> BookTable:
+    """A row for each run, with the intervals that it came with."""
+    rows = [
+        BookRow(label, mean_cells([run]), _details(label, [run], again)) for label, run in labelled
+    ]
+    header = ["run", *(LABELS[task] for task in TASKS), "avg."]
+    return BookTable(f"{caption}: Spearman x 100", header, rows, [OF_PAIRS])
+
+
+def mean_cells(runs: Sequence[Measured]) -> list[BookCell]:
+    """The seven tasks, then the average: one run's, or several seeds' mean with its interval."""
+    return [BookCell(cell.text, cell.interval) for cell in cells_of(runs)]
+
+
+def _details(label: str, runs: Sequence[Measured], again: Sequence[Measured]) -> str:
+    """With the study's command where the runs are a row of its."""
+    name, command = row_name(runs[0]), ""
+    if name in row_labels("headline"):
+        command = f"simgpt study run headline --rows {name}"
+        command += f" --seeds {runs[0].config['seed']}" if runs[0].config and not runs[1:] else ""
+    return row_details(label, runs, again=again, command=command)
+
+
+def selection_table(runs: Sequence[Measured]) -> BookTable:
     """The tuning runs: what differed, the development scores, then the average of seven."""
     trained = [run for run in runs if run.config is not None]
     names = [name for name in differing_settings(trained) if name not in ("seed", "triplets")]
@@ -71,25 +104,9 @@ def selection_table(runs: Sequence[Measured]) -> str:
         values = [(run.config or {}).get(name, "-") for name in names]
         settings = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
         development = [f"{run.development(name):.2f}" for name in DEVELOPMENT_LABELS]
-        rows.append([run.name, *settings, *development, f"{run.average:.2f}"])
-    return markdown_table(header, rows)
-
-
-def _average(runs: Sequence[Measured]) -> str:
-    averages = [run.average for run in runs]
-    deviation = f" ± {statistics.stdev(averages):.2f}" if len(averages) > 1 else ""
-    return f"{statistics.mean(averages):.2f}{deviation}"
-
-
-def environment_line(run: Measured) -> str:
-    """Where a result was measured, in one line."""
-    environment = run.content["environment"]
-    machine, packages = environment["machine"], environment["packages"]
-    processor = ", ".join(machine["gpus"]) or f"{machine['cpu']}, {machine['cores']} cores"
-    return (
-        f"{processor}; Python {environment['python']}, torch {packages['torch']}, "
-        f"sentence-transformers {packages['sentence-transformers']}"
-    )
+        cells = [*settings, *development, f"{run.average:.2f}"]
+        rows.append(BookRow(run.name, [*map(BookCell, cells)], row_details(run.name, [run])))
+    return BookTable("Settings and scores of the tuning runs", header, rows)
 
 
 def rerun_facts(result: Headline, again: Sequence[Measured]) -> dict[str, str]:

@@ -8,9 +8,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from simgpt.files import read_json
-from simgpt.report.figures import LABELS, Colours, Drawing, save
-from simgpt.report.results import TASKS, Headline, Measured
-from simgpt.report.tables import markdown_table
+from simgpt.report.book_table import BookTable, text_table
+from simgpt.report.figures import Colours, Drawing, save
+from simgpt.report.results import Headline, Measured
+from simgpt.report.tables import runs_table
 
 
 def load_training_benchmarks(results: Path) -> dict[str, dict[str, Any]]:
@@ -20,15 +21,16 @@ def load_training_benchmarks(results: Path) -> dict[str, dict[str, Any]]:
     return {name: read_json(folder / f"{name}.json") for name in names}
 
 
-def objectives_table(result: Headline, promcse: Sequence[Measured]) -> str:
+def objectives_table(
+    result: Headline, promcse: Sequence[Measured], again: Sequence[Measured]
+) -> BookTable:
     """The same encoder and triplets under both objectives, a row for each seed."""
-    header = ["run", *(LABELS[task] for task in TASKS), "avg.", "commit"]
-    rows = [
-        _row("untouched", result.untouched),
-        *(_row(f"SimCSE, seed {_seed(run)}", run) for run in result.trained),
-        *(_row(f"PromCSE, seed {_seed(run)}", run) for run in promcse),
+    labelled = [
+        ("untouched", result.untouched),
+        *((f"SimCSE, seed {_seed(run)}", run) for run in result.trained),
+        *((f"PromCSE, seed {_seed(run)}", run) for run in promcse),
     ]
-    return markdown_table(header, rows)
+    return runs_table("SimCSE and PromCSE on the same triplets", labelled, again)
 
 
 def draw_objectives(folder: Path, result: Headline, promcse: Sequence[Measured]) -> Drawing:
@@ -91,9 +93,9 @@ def training_facts(
     }
 
 
-def estimate_table(measured: Mapping[str, Any]) -> str:
+def estimate_table(measured: Mapping[str, Any]) -> BookTable:
     """Estimated against measured memory and time, by case."""
-    header = ["case", "memory, GiB", "estimate", "seconds", "estimate"]
+    header = ["case", "memory, GiB", "estimated, GiB", "seconds", "estimated, s"]
     rows = []
     for name, case in measured["cases"].items():
         memory, time = case["memory"], case["wall"]
@@ -107,17 +109,7 @@ def estimate_table(measured: Mapping[str, Any]) -> str:
                 f"{low:.1f} to {high:.1f}",
             ]
         )
-    return markdown_table(header, rows)
-
-
-def _row(label: str, run: Measured) -> list[str]:
-    commit = run.content["environment"]["git"].get("commit", "")[:8]
-    return [
-        label,
-        *(f"{score:.2f}" for score in run.scores),
-        f"{run.average:.2f}",
-        f"`{commit}`",
-    ]
+    return text_table("Memory and time of training, measured and estimated", header, rows)
 
 
 def _seed(run: Measured) -> int:

@@ -20,10 +20,10 @@ from simgpt.report.study_plots import (
     headline_plot,
     paper_gains,
 )
+from simgpt.report.study_tables import differences_table, scores_table
 from simgpt.report.study_text import (
     curve_finding,
     difference_finding,
-    differences_table,
     headline_finding,
     rows_table,
     told_difference,
@@ -43,6 +43,14 @@ rows = [
 """
 
 
+ENVIRONMENT = {
+    "git": {},
+    "python": "3.11",
+    "machine": {"gpus": [], "cpu": "a processor", "cores": 2},
+    "packages": {"torch": "2", "sentence-transformers": "6"},
+}
+
+
 def result(average, *, count=1000, seed=1, tasks=TASKS, version="1", **scores):
     """Every task at the average, save those that are named."""
     held = {
@@ -50,9 +58,10 @@ def result(average, *, count=1000, seed=1, tasks=TASKS, version="1", **scores):
         for name in tasks
     }
     training = {"triplets": {"count": count}, "seconds": 1.0}
-    model = {"config": {"seed": seed}, "training": training}
+    model = {"config": {"profile": "laptop", "seed": seed}, "training": training}
     held = dict(sorted(held.items()))  # as in a file
-    return {"model": model, "tasks": held, "development": {}, "average": average}
+    content = {"model": model, "tasks": held, "development": {}, "average": average}
+    return content | {"environment": ENVIRONMENT}
 
 
 @pytest.fixture
@@ -157,12 +166,18 @@ def test_tables_name_what_is_missing_and_how_to_measure_it(place):
     assert scores[2].split("|")[2].strip() == "not measured yet"
     assert scores[3].startswith("| some of it | 80.00 |")
     assert scores[3].endswith("| 80.00 |  | 1 of 3 |")
-    rows = differences_table(study).splitlines()
-    assert rows[3] == (
-        f"| some of it | -1.00 |  |  |  | 1 | `simgpt study run {place / 'own.toml'} --rows some` |"
-    )
-    assert "| all but some | not measured yet |" in rows[4]
-    assert "| all of it | reference |" in rows[5]
+    command = f"simgpt study run {place / 'own.toml'} --rows"
+    _, some, absent, _ = scores_table(study).rows
+    assert [cell.text for cell in some.cells] == [*["80.00"] * 8, "1 of 3"]
+    assert f"<pre>{command} some</pre>" in some.details
+    assert absent.cells[0].text == "not measured yet"
+    assert f"<code>{command} no-some</code>" in absent.details
+    differences = [[cell.text for cell in row.cells] for row in differences_table(study).rows]
+    assert differences[1:] == [
+        ["-1.00", "", "", "1"],
+        ["not measured yet", "", "", ""],
+        ["reference", "", "", ""],
+    ]
     told = difference_finding(study)
     assert "single model" in told
     assert "*some of it* -1.00" in told
