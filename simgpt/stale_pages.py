@@ -7,7 +7,7 @@ from pathlib import Path
 from simgpt.freshness import Freshness, check_freshness
 
 _TRAINING = tuple(f"benchmarks/train_{name}.json" for name in ("estimate", "memory", "throughput"))
-_STUDIES = ("headline", "size", "sources", "objective", "teachers", "artefacts")
+_STUDIES = ("headline", "size", "sources", "objective", "teachers", "prompts", "artefacts")
 # Folders of book/results, or files.
 SHOWN: dict[str, tuple[str, ...]] = {
     "book/index": ("headline",),
