@@ -51,15 +51,15 @@ def run_study(
     """
     grid = load_study(study)
     cells = jobs(grid, grid.cells(seeds=seeds, rows=rows, shard=shard), output=output, runs=runs)
-    todo = [job for job in cells if job.finished() is None]
+    pending = [job for job in cells if job.finished() is None]
     if not grid.keep_models:
-        _tidy(job for job in cells if job not in todo)
-    left_out = {job.name: job.missing for job in todo if job.missing}
-    todo = [job for job in todo if not job.missing]
+        _tidy(job for job in cells if job not in pending)
+    left_out = {job.name: job.missing for job in pending if job.missing}
+    pending = [job for job in pending if not job.missing]
     for name, reason in left_out.items():
         logger.info("%s is left out: %s", name, reason)
-    _check_benchmarks(todo)
-    for position, job in enumerate(todo):
+    _check_benchmarks(pending)
+    for position, job in enumerate(pending):
         with _claimed(job) as is_ours:
             if not is_ours:
                 left_out[job.name] = _AT_WORK
@@ -72,15 +72,15 @@ def run_study(
                 _work(job, grid.scoring_precision)
             if not grid.keep_models:
                 _remove_weights(job)
-        _tell(grid, job, cells, todo[position + 1 :])
+        _tell(grid, job, cells, pending[position + 1 :])
     return left_out
 
 
-def _check_benchmarks(todo: Sequence[Job]) -> None:
+def _check_benchmarks(pending: Sequence[Job]) -> None:
     """Fail before hours of training, not after them."""
     from simgpt.evaluate.benchmarks import find_tasks
 
-    for setting in {job.config.benchmarks for job in todo}:
+    for setting in {job.config.benchmarks for job in pending}:
         find_tasks(setting)
 
 
