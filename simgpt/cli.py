@@ -107,7 +107,7 @@ def average(
     runs: Annotated[list[Path], typer.Argument(help="Finished run folders, two or more.")],
     output: Annotated[Path, typer.Option(help="Folder for the model; new or empty.")],
 ) -> None:
-    """Average the weights of several runs: one model, often better than each."""
+    """Average the weights of several runs from one backbone into one model."""
     from simgpt.train.averaging import average_runs
 
     average_runs(runs, output)

@@ -34,9 +34,9 @@ def average_weights(model: nn.Module, start: Mapping[str, Tensor], *, share: flo
 def average_runs(runs: Sequence[Path], output: Path) -> Path:
     r"""Write a model whose weights are the mean of those of finished runs.
 
-    Runs that start from one backbone and differ in their seed or their settings end close enough
-    to each other for the mean of their weights to be a model too, mostly a better one than each
-    (Wortsman et al., 2022, "Model soups", the uniform soup):
+    Runs that start from one backbone and differ in their seed or their settings can end close
+    enough to each other for the mean of their weights to be a model too (Wortsman et al., 2022,
+    "Model soups", the uniform soup; they found it better than single runs, of other models):
 
     .. math:: \theta = \frac{1}{K} \sum_{k=1}^{K} \theta_k
 
