@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -74,3 +75,26 @@ def toy_senteval(tmp_path):
     from tests.toy import write_senteval
 
     return write_senteval(tmp_path / "senteval")
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    """The book's sources in a folder with a space in its name, built once."""
+    from tests.book import build
+
+    folder = tmp_path_factory.mktemp("my book")
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(REPOSITORY / name, folder)
+    for name in ("book", "notebooks"):
+        shutil.copytree(REPOSITORY / name, folder / name)
+    done = build(folder)  # fails on any warning: the build runs with -W
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pages(checkout):
+    """The built book's pages, by their files."""
+    from tests.book import pages_of
+
+    return pages_of(checkout)

@@ -1,20 +1,13 @@
-"""The built book, as a reader's browser gets it."""
+"""The built book, as its files have it."""
 
 import json
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
-from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import pytest
-from bs4 import BeautifulSoup
-
-from tests.browser import CHROMIUM, chromium, serving, visiting
+from tests.book import build, pages_of
 from tests.conftest import REPOSITORY
 
 CHAPTERS = (
@@ -26,36 +19,6 @@ CHAPTERS = (
     "06_cost_and_speed",
     "07_ablations",
 )
-
-
-def build(folder):
-    return subprocess.run(
-        [sys.executable, "-m", "simgpt", "book", "--profile", "smoke"],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        timeout=600,
-    )
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """The book's sources in a folder with a space in its name, built once."""
-    folder = tmp_path_factory.mktemp("my book")
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(REPOSITORY / name, folder)
-    for name in ("book", "notebooks"):
-        shutil.copytree(REPOSITORY / name, folder / name)
-    done = build(folder)  # fails on any warning: the build runs with -W
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return folder
-
-
-@pytest.fixture(scope="module")
-def pages(checkout):
-    html = checkout / "_build" / "html"
-    own = [*html.glob("book/*.html"), *html.glob("notebooks/*.html"), html / "index.html"]
-    return {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in own}
 
 
 def test_every_page_of_the_table_of_contents_is_built(checkout, pages):
@@ -149,154 +112,19 @@ def test_the_landing_page_shows_the_measured_numbers(checkout, pages):
     assert f"{untouched:.2f} to {mean:.2f} ({mean - untouched:+.2f};" in " ".join(text.split())
 
 
-def test_a_second_build_executes_nothing(checkout):
-    done = build(checkout)
-    assert done.returncode == 0
+def test_a_published_checkout_gets_its_buttons_and_executes_nothing_again(checkout, tmp_path):
+    copy = tmp_path / "my published book"
+    shutil.copytree(checkout, copy)
+    address = "https://github.com/someone/sim-gpt-again"
+    for arguments in (["init", "-q", "-b", "main"], ["remote", "add", "origin", f"{address}.git"]):
+        subprocess.run(["git", *arguments], cwd=copy, check=True)
+    done = build(copy)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert done.stderr.count("unchanged since it was executed") == len(CHAPTERS)
-
-
-@pytest.fixture(scope="module")
-def screenshot(checkout, tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-
-    def take(page, *flags):
-        image = tmp_path_factory.mktemp("shots") / "page.png"
-        with tempfile.TemporaryDirectory() as profile:
-            subprocess.run(
-                [
-                    CHROMIUM,
-                    "--headless",
-                    "--no-sandbox",
-                    "--disable-gpu",
-                    "--disable-background-networking",
-                    "--disable-component-update",
-                    "--disable-sync",
-                    "--no-first-run",
-                    f"--user-data-dir={profile}",
-                    "--window-size=1280,1600",
-                    "--virtual-time-budget=8000",
-                    f"--screenshot={image}",
-                    *flags,
-                    (checkout / "_build" / "html" / page).as_uri(),
-                ],
-                check=True,
-                capture_output=True,
-                timeout=120,
-            )
-        return image
-
-    return take
-
-
-@pytest.mark.parametrize("page", ["book/index.html", "notebooks/03_train.html"])
-def test_a_browser_shows_the_page_in_light_and_in_dark(page, screenshot):
-    from PIL import Image, ImageStat
-
-    def brightness(path: Path) -> float:
-        return ImageStat.Stat(Image.open(path).convert("L")).median[0]
-
-    light, dark = screenshot(page), screenshot(page, "--force-dark-mode")
-    assert brightness(light) > 200
-    assert brightness(dark) < 80
-    assert ImageStat.Stat(Image.open(light).convert("L")).stddev[0] > 10  # not an empty page
-
-
-@pytest.fixture(scope="module")
-def opened(checkout):
-    """Visits a page of the book, once the theme has said what is wrong with itself."""
-    html = checkout / "_build" / "html"
-    (html / "favicon.ico").touch()  # browsers ask for it at any time
-    with serving(html) as address, chromium() as browser:
-
-        @contextmanager
-        def visit(name, **settings):
-            with visiting(browser, f"{address}/book/{name}.html", **settings) as page:
-                page.wait_for_load_state("networkidle")
-                page.wrong.clear()
-                yield page
-
-        yield visit
-
-
-def test_the_headlines_rows_sort_and_open_and_are_copied_as_latex_and_csv(opened):
-    with opened("index", permissions=["clipboard-read", "clipboard-write"]) as page:
-        table = page.locator("table.sortable").first
-        table.get_by_role("button", name="avg.").click()
-        cells = table.locator("xpath=./tbody/tr[1]/td[last()]").all_inner_texts()
-        averages = [float(cell.split()[0]) for cell in cells]
-        assert averages == sorted(averages, reverse=True)
-        row = table.locator("tbody", has=page.locator("summary")).first
-        row.locator("summary").press("Enter")
-        assert "simgpt" in row.locator("pre").first.inner_text()
-        copies = page.locator("details.table-copies").first
-        copies.locator("summary").click()
-        for form, beginning in (("latex", "% needs"), ("text", "model,source,STS12")):
-            block = copies.locator(f".highlight-{form}")
-            block.hover()
-            block.locator("button.copybtn").click()
-            page.wait_for_function(
-                "start => navigator.clipboard.readText().then(text => text.startsWith(start))",
-                arg=beginning,
-            )
-
-
-def assert_accessible(page, parts):
-    """Nothing in these parts is below WCAG AA, as far as a program can tell."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-    found = Axe().run(page, context={"include": [[part] for part in parts]}, options=rules)
-    page.wrong.clear()  # axe looks for style sheets where there are none
-    assert not found.response["violations"], found.generate_report()
-
-
-def load_triplets(page):
-    page.get_by_label("Source").select_option("all")
-    page.get_by_role("button", name="Load", exact=True).click()
-    page.locator(".explorer-list li").first.wait_for()
-
-
-def test_the_explorer_shows_the_sample_that_the_page_states(opened):
-    with opened("explorer") as page:
-        assert "300 of 17,385 triplets" in page.locator("article").inner_text()
-        load_triplets(page)
-        assert page.get_by_role("status").inner_text().startswith("300 of 300 triplets")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("index", [".results-table", ".table-note"]),
-        ("study", [".results-table", ".table-note"]),
-        ("explorer", ["#explorer"]),
-    ],
-)
-def test_tables_and_explorer_are_accessible(opened, name, parts, scheme):
-    with opened(name, color_scheme=scheme) as page:
-        assert page.locator("html").get_attribute("data-theme") == scheme
-        if name == "explorer":
-            load_triplets(page)
-        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
-        assert_accessible(page, parts)
-
-
-@pytest.mark.parametrize("name", ["index", "study", "explorer"])
-def test_on_a_phone_only_wide_tables_scroll_sideways(opened, name):
-    with opened(name, viewport={"width": 360, "height": 740}) as page:
-        if name == "explorer":
-            load_triplets(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_reader_tries_the_model_of_this_build(opened, scheme):
-    """Nothing in the box is below WCAG AA, and nothing is asked of another host."""
-    with opened("tryit", color_scheme=scheme) as page:
-        assert page.locator("html").get_attribute("data-theme") == scheme
-        assert "smoke run" in page.locator("article").inner_text()
-        page.get_by_role("button", name="Compare").click()
-        page.get_by_text("Cosine 0.").wait_for()
-        assert not page.wrong
-        assert_accessible(page, ["#tryit"])
+    colab = "https://colab.research.google.com/github/someone/sim-gpt-again/blob/main"
+    for path, soup in pages_of(copy).items():
+        if path.stem in CHAPTERS:
+            assert (copy / "notebooks" / f"{path.stem}.ipynb").is_file()
+            assert soup.select(f'a[href="{colab}/notebooks/{path.stem}.ipynb"]'), path.name
+        if path.parent.name == "book":
+            assert "colab.research.google.com" not in str(soup.select("header a")), path.name
