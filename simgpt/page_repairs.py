@@ -14,6 +14,7 @@ _MARKUP = {
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx calls this when a book lists the module among its extensions."""
+    app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-signature", _readable)
     app.connect("html-page-context", _repair, priority=900)  # after those that add scripts
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

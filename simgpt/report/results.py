@@ -130,10 +130,8 @@ def headline(results: Path) -> Headline:
         rows.setdefault(row_name(result), []).append(result)
     for runs in rows.values():
         runs.sort(key=lambda run: int((run.config or {}).get("seed", 0)))
-    # `laptop` is what runs of the row `llm-all` were called before there was a grid.
-    earlier = rows.pop("laptop", [])
-    trained = next((runs for runs in (rows.get("llm-all", []), earlier) if len(runs) > 1), [])
-    if "untouched" not in rows or not trained:
+    trained = rows.get("llm-all", [])
+    if "untouched" not in rows or len(trained) < 2:
         raise SimgptError(f"{results / 'headline'}: needs one untouched and two trained results")
     compared = ("untouched", "human", "llm-equal", "llm-all")
     further = {name: runs for name, runs in rows.items() if name not in compared}

@@ -204,16 +204,6 @@ def test_the_headline_is_the_mean_over_seeds_against_the_untouched_encoder(resul
     assert found.deviation == pytest.approx(0.5**0.5)
 
 
-def test_runs_from_before_the_grid_count_until_two_of_its_own_are_there(results):
-    folder = results / "headline"
-    for seed, average in ((1, 79.0), (2, 79.5), (10, 80.0)):
-        content = result(average, seed=seed)
-        (folder / f"laptop-seed{seed}.json").write_text(json.dumps(content))
-    assert [run.average for run in headline(results).trained] == [80.0, 81.0]
-    (folder / "llm-all-seed2.json").unlink()
-    assert [run.average for run in headline(results).trained] == [79.0, 79.5, 80.0]
-
-
 def test_further_rows_have_lines_of_their_own_and_are_no_part_of_the_mean(results, tmp_path):
     """Human-written triplets are compared on another page; they are no recipe of this one."""
     further = {"llm-all-average": result(83.0), "graded-seed1": result(82.0, seed=1)}
