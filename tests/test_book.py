@@ -62,6 +62,16 @@ def test_every_image_has_alternative_text_that_says_something(pages):
         assert len(alt.split()) >= 8, f"{page}: {image}"
 
 
+def test_every_figure_names_its_data_and_its_code(pages):
+    figures = [figure for soup in pages.values() for figure in soup.find_all("figure")]
+    assert len(figures) >= 20
+    for figure in figures:
+        named = [code.get_text() for code in figure.select("figcaption code")]
+        assert named[-1].endswith(".py"), figure
+        for path in named:
+            assert (REPOSITORY / path).exists(), path
+
+
 def test_no_figure_is_shown_as_the_name_of_its_class(pages):
     for path, soup in pages.items():
         assert "<Figure size" not in soup.get_text(), path.name
@@ -124,5 +134,7 @@ def test_a_published_checkout_gets_its_buttons_and_executes_nothing_again(checko
         if path.stem in CHAPTERS:
             assert (copy / "notebooks" / f"{path.stem}.ipynb").is_file()
             assert soup.select(f'a[href="{colab}/notebooks/{path.stem}.ipynb"]'), path.name
+        for code in soup.select("figcaption code"):
+            assert code.parent["href"] == f"{address}/blob/main/{code.get_text()}"
         if path.parent.name == "book":
             assert "colab.research.google.com" not in str(soup.select("header a")), path.name

@@ -75,7 +75,7 @@ def runs_behind(details):
     described = {term.get_text(): term.find_next("dd").get_text() for term in details("dt")}
     folder = RESULTS / described["full record"].removeprefix("book/results/")
     row = command[command.index("--rows") + 1]
-    names = [cell.get_text() for cell in details.select("tbody th")]
+    names = [cell.get_text() for cell in details.select("th[scope=row]")]
     files = [
         folder / (f"{row}-{name.replace(' ', '')}.json" if "seed" in name else f"{row}.json")
         for name in names

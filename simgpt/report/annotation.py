@@ -87,6 +87,7 @@ def draw_yields(folder: Path, yields: Mapping[str, Mapping[str, Any]]) -> Drawin
         "yields",
         f"Stacked bars of what became of each teacher's answers. Kept as triplets: {shares}.",
         "What became of the answers. Everything to the right of the first colour was kept out.",
+        ("book/results/annotation", "simgpt/report/annotation.py"),
     )
 
 

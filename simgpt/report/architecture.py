@@ -78,6 +78,7 @@ def draw_architecture(folder: Path) -> Drawing:
         f"others compose. In the middle stand the steps {', '.join(STAGES)}; {crossing}. On the "
         f"ground floor are {', '.join(GROUND)}.",
         "Who imports whom. An arrow points at what is imported.",
+        ("simgpt/report/architecture.py",),
     )
 
 

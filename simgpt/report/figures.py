@@ -1,5 +1,6 @@
 """The book's figures: one style, colour-blind-safe, drawn for light and for dark pages."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ DEVELOPMENT_LABELS = {
 }
 
 
+_CODE = "simgpt/report/figures.py"
+
+
 @dataclass(frozen=True)
 class Colours:
     """Colours that readers with any colour vision tell apart (Okabe and Ito), by page."""
@@ -48,16 +52,31 @@ _COLOURS = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawn figure's name, alternative text (it states the finding) and caption."""
+    """A drawn figure.
+
+    Attributes:
+        name: Its files', without what tells light from dark.
+        alt: Alternative text; it states the finding.
+        caption: How to read it.
+        origin: What it was made of, as paths in the repository: data first, the code last.
+    """
 
     name: str
     alt: str
     caption: str
+    origin: tuple[str, ...] = ()
 
 
 @contextmanager
 def figure_style(mode: str = "light") -> Iterator[Colours]:
-    """Set matplotlib's style for a `light` or `dark` page; yield its colours."""
+    """Set matplotlib's style for a `light` or `dark` page; yield its colours.
+
+    A notebook shows its figures as SVG from then on.
+    """
+    if "ipykernel" in sys.modules:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg")  # type: ignore[no-untyped-call]
     colours = _COLOURS[mode]
     ink = colours.ink
     cycle = [colours.blue, colours.orange, colours.green, colours.purple]
@@ -133,6 +152,7 @@ def draw_idea(folder: Path) -> Drawing:
         "one dissimilar sentence, once; a small encoder is trained to pull the similar and push "
         "the dissimilar; from then on pairs are scored by cosine without the language model.",
         "The idea of Sim-GPT: pay a large language model once, for training data.",
+        (_CODE,),
     )
 
 
@@ -188,6 +208,7 @@ def draw_headline(
         "paper's much larger models lie above.",
         "Average of the seven benchmarks: hollow circles are the paper's numbers, filled diamonds "
         "are measured here.",
+        ("book/results/headline", "book/results/paper.json", _CODE),
     )
 
 
@@ -219,6 +240,7 @@ def draw_gains(folder: Path, result: Headline) -> Drawing:
         f"Bar chart of the gain on each benchmark. {most} gains most ({means.max():+.2f}), "
         f"{least} least ({means.min():+.2f}); the seeds lie close together.",
         "Gain over the untouched encoder on each benchmark.",
+        ("book/results/headline", _CODE),
     )
 
 
@@ -258,4 +280,5 @@ def draw_selection(folder: Path, runs: list[Measured]) -> Drawing:
         f"The correlations over these runs are {found}.",
         "Which development set follows the benchmarks? Each circle is a training run; the square "
         "is the untouched encoder.",
+        ("book/results/selection", _CODE),
     )

@@ -83,9 +83,11 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
 
 def figure_block(drawing: figures.Drawing) -> str:
     """A MyST figure for light and for dark pages; paths are relative to `book/`."""
+    *data, code = (f"{{source}}`{path}`" for path in drawing.origin)
+    origin = f"Data: {', '.join(data)}; code: {code}." if data else f"Code: {code}."
     blocks = [
         f"```{{figure}} generated/{drawing.name}-{mode}.svg\n"
-        f":class: only-{mode}\n:alt: {drawing.alt}\n\n{drawing.caption}\n```\n"
+        f":class: only-{mode}\n:alt: {drawing.alt}\n\n{drawing.caption} {origin}\n```\n"
         for mode in ("light", "dark")
     ]
     return "\n".join(blocks)

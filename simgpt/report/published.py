@@ -120,6 +120,7 @@ def draw_labels(
         f"{most:,} in the paper.",
         "Examples by who labelled them. Sizes of the training sets are as published; the test "
         "sets and the bundled triplets are counted here.",
+        ("book/results/paper.json", "simgpt/report/published.py"),
     )
 
 

@@ -220,15 +220,16 @@ def draw_savings(folder: Path, speed: Speed) -> list[Drawing]:
     """Both figures for a page."""
     save(folder, "costs", lambda _: cost_lines(speed))
     save(folder, "speeds", lambda _: speed_bars(speed))
-    machine = speed["machine"]
+    machine, origin = speed["machine"], ("book/results/speed", "simgpt/report/savings.py")
     return [
         Drawing(
             "costs",
             cost_finding(speed),
             "Asking about every pair (solid) against annotating once (dashed, training and the "
             f"encoder's machine included; {machine['name']}, {machine['source']}).",
+            origin,
         ),
-        Drawing("speeds", speed_finding(speed), "Pairs a second on the same machine."),
+        Drawing("speeds", speed_finding(speed), "Pairs a second on the same machine.", origin),
     ]
 
 

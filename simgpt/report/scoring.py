@@ -62,6 +62,7 @@ def draw_scoring(folder: Path, measured: Mapping[str, Any]) -> Drawing:
         "scoring",
         f"Bar chart of the seconds that scoring all seven benchmarks takes: {told}.",
         "All seven benchmarks, the bundled encoder. Median of rounds in turns.",
+        ("book/results/benchmarks/evaluate_throughput.json", "simgpt/report/scoring.py"),
     )
 
 

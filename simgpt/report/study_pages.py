@@ -35,6 +35,7 @@ from simgpt.report.study_text import (
 
 # In the order of the page, which includes a figure and tables of each.
 STUDIES = ("headline", "size", "sources", "objective", "teachers", "prompts", "artefacts")
+_CODE = "simgpt/report/study_plots.py"
 _SEED = re.compile(r"-seed\d+$")
 
 
@@ -117,6 +118,10 @@ def _draw(folder: Path, study: StudyResults, results: Path) -> Iterator[Drawing]
         yield draw(folder, name, study)
 
 
+def _origin(study: StudyResults) -> tuple[str, ...]:
+    return f"book/results/{study.name}", _CODE
+
+
 def _draw_headline(folder: Path, name: str, study: StudyResults, results: Path) -> Drawing:
     paper = load_paper(results)
     save(folder, name, lambda _: headline_plot(study, paper))
@@ -131,6 +136,7 @@ def _draw_headline(folder: Path, name: str, study: StudyResults, results: Path) 
         "Above: strokes are single seeds, diamonds their mean with its 95 % interval; hollow "
         "circles are the paper's numbers, of a larger encoder. Below: what LLM triplets gain here "
         "over as many human-written ones, and what the paper reports over its baselines.",
+        ("book/results/paper.json", *_origin(study)),
     )
 
 
@@ -141,6 +147,7 @@ def _draw_curve(folder: Path, name: str, study: StudyResults) -> Drawing:
         f"Learning curve of the score by number of triplets. {_plain(curve_finding(study))}",
         "Dots are single seeds, circles their mean with its 95 % interval. The cross is what the "
         "smaller sizes predict for the largest; beyond it the curve is extrapolated.",
+        _origin(study),
     )
 
 
@@ -163,6 +170,7 @@ def _draw_effects(folder: Path, name: str, study: StudyResults) -> Drawing:
         f"{told}.",
         f"Difference from *{study.reference.label}*, mean over the seeds: orange is worse, purple "
         "better. Single cells are not tested; the averages are, in the table.",
+        _origin(study),
     )
 
 
@@ -175,6 +183,7 @@ def _draw_differences(folder: Path, name: str, study: StudyResults) -> Drawing:
         name,
         f"Dot plot of each row's difference from {study.reference.label}: {told}.",
         f"Difference from *{study.reference.label}* on the same seeds, with its 95 % interval.",
+        _origin(study),
     )
 
 
@@ -185,6 +194,7 @@ def _draw_clean(folder: Path, rows: Mapping[str, tuple[float, float]]) -> Drawin
         "study-clean",
         f"Dot plot of the average of seven on all pairs and on clean pairs by row: {told}.",
         "All pairs against those that no training text touches, at any of the four levels.",
+        ("book/results/contamination/headline.json", _CODE),
     )
 
 

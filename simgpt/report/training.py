@@ -58,6 +58,7 @@ def draw_objectives(folder: Path, result: Headline, promcse: Sequence[Measured])
         "objectives",
         f"Dot plot of the average over the seven benchmarks by objective: {told}.",
         "The same encoder on the same triplets; a mark for each seed.",
+        ("book/results/headline", "book/results/promcse", "simgpt/report/training.py"),
     )
 
 
