@@ -1,5 +1,6 @@
 """`simgpt report ...`: tables of results, and whether results still hold."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -102,12 +103,14 @@ def stale(
     from simgpt.stale_pages import told
 
     found = check_freshness(results)
-    old = [one for one in found if one.is_stale]
+    old = [one for one in found if one.is_stale and not one.kept]
     for one in old:
         typer.echo("\n  ".join([str(one.path), *told(one)]))
     for one in found:
         for reason in one.untold:
             typer.echo(f"{one.path}: not compared with the code: {reason}")
+    for reason, count in Counter(one.kept for one in found if one.kept).items():
+        typer.echo(f"{count} more are kept as they were: {reason}")
     typer.echo(f"{len(old)} of {len(found)} results are stale")
     if not old:
         return

@@ -26,7 +26,8 @@ from simgpt.study.grid import Cell, load_study, study_names
 from simgpt.triplets import BUNDLED_DEV_PAIRS, BUNDLED_TRIPLETS
 from simgpt.version import __version__
 
-# Changes of the package that were looked at and found to leave the results as they are.
+# Changes of the package that were looked at and found to leave the results as they are, and
+# folders whose results are kept as they were.
 HARMLESS = "harmless.toml"
 
 # What a kind of number is made by. Tables, figures and progress bars decide nothing.
@@ -95,6 +96,7 @@ class Freshness:
         digests: The package's changes as `harmless.toml` has them: definition and digest.
         harmless: Changes of the package that were judged to leave it as it is, and why.
         untold: What could not be compared here, and why.
+        kept: Why it is not measured again although it is stale; empty where it should be.
     """
 
     path: Path
@@ -103,6 +105,7 @@ class Freshness:
     digests: set[tuple[str, str]] = field(default_factory=set)
     harmless: list[str] = field(default_factory=list)
     untold: list[str] = field(default_factory=list)
+    kept: str = ""
 
     @property
     def is_stale(self) -> bool:
@@ -123,9 +126,12 @@ def check_freshness(results: Path) -> list[Freshness]:
     Raises:
         SimgptError: a file is no JSON, or `harmless.toml` is not in its form.
     """
-    judged = _read_harmless(results / HARMLESS)
-    found = ((path, read_json(path)) for path in json_files([results]))
-    return [_check(path, content, judged) for path, content in found if _says_how(content)]
+    judged, kept = _read_harmless(results / HARMLESS)
+    contents = ((path, read_json(path)) for path in json_files([results]))
+    found = [_check(path, content, judged) for path, content in contents if _says_how(content)]
+    for one in found:
+        one.kept = kept.get(one.path.parent.name, "") if one.is_stale else ""
+    return found
 
 
 def _says_how(content: Any) -> bool:
@@ -251,16 +257,21 @@ def _check_package(
             found.harmless.append(told)
 
 
-def _read_harmless(path: Path) -> dict[tuple[str, str], str]:
-    """Definition and digest of each change that was judged harmless, and why."""
+def _read_harmless(path: Path) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
+    """Why: by definition and digest of a harmless change, and by folder that is kept as it was."""
     if not path.is_file():
-        return {}
+        return {}, {}
     try:
-        changes = tomllib.loads(read_text(path)).get("change", [])
-        return {(one["definition"], one["digest"]): _reason(one) for one in changes}
+        judged = tomllib.loads(read_text(path))
+        changes, kept = judged.get("change", []), judged.get("kept", [])
+        return (
+            {(one["definition"], one["digest"]): _reason(one) for one in changes},
+            {one["folder"]: _reason(one) for one in kept},
+        )
     except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
         raise SimgptError(
-            f"{path}: every [[change]] has the texts definition, digest and because ({error})"
+            f"{path}: every [[change]] has the texts definition, digest and because, every "
+            f"[[kept]] folder and because ({error})"
         ) from error
 
 

@@ -109,7 +109,7 @@ def test_a_word_is_found_and_leads_to_its_page(opened):
         page.get_by_placeholder("Search this book...").last.fill("temperature")
         page.keyboard.press("Enter")
         page.locator("#search-results li a[href*=objectives]").first.click()
-        page.locator("article .highlighted").first.wait_for()
+        page.wait_for_url("**/book/objectives.html*")
 
 
 def test_the_switch_turns_the_page_dark_and_is_remembered(opened):

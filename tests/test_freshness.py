@@ -232,7 +232,7 @@ def test_code_that_changed_is_named_until_the_change_is_judged_harmless(results)
     assert found.harmless == ["`simgpt/train/model.py: loss`: It was renamed."]
     code["simgpt/train/model.py: loss"] = "def"  # another change of the same
     assert only(folder).is_stale
-    for broken in (entry.format("abc", ""), "[[change]]\n", "change = 1\n", "[["):
+    for broken in (entry.format("abc", ""), "[[change]]\n", "change = 1\n", "[[kept]]\n", "[["):
         (folder / HARMLESS).write_text(broken)
         with pytest.raises(SimgptError, match=r"harmless\.toml: every \[\[change\]\] has"):
             check_freshness(folder)
@@ -293,6 +293,19 @@ def test_the_command_fails_where_a_result_is_stale_and_tells_what_to_do(results)
     stanza = done.output[done.output.index("[[change]]") :].replace('""', '"Because."')
     (folder / HARMLESS).write_text(stanza)
     assert CliRunner().invoke(app, ["report", "stale", str(folder)]).exit_code == 0
+
+
+def test_a_folder_that_is_kept_as_it_was_is_stale_on_its_page_and_no_failure(results):
+    put, code = results
+    code["simgpt/train/model.py: loss"] = "abc"
+    folder = put(result())
+    (folder / HARMLESS).write_text('[[kept]]\nfolder = "headline"\nbecause = "It is history."\n')
+    assert "book/index" in page_warnings(folder)
+    done = CliRunner().invoke(app, ["report", "stale", str(folder)])
+    assert done.exit_code == 0
+    assert "1 more are kept as they were: It is history." in done.output
+    (folder / "headline").rename(folder / "size")
+    assert CliRunner().invoke(app, ["report", "stale", str(folder)]).exit_code == 1
 
 
 def test_every_committed_result_that_says_how_it_was_made_is_on_a_page():
