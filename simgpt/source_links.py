@@ -21,7 +21,7 @@ def _source(
 ) -> tuple[list[nodes.Node], list[nodes.system_message]]:
     options = inliner.document.settings.env.config.html_theme_options
     shown = nodes.literal(rawtext, path)
-    if not (repository := options.get("repository_url")):
+    if not options.get("use_repository_button"):  # the address is then Jupyter Book's own
         return [shown], []
-    address = f"{repository}/blob/{options['repository_branch']}/{path}"
+    address = f"{options['repository_url']}/blob/{options['repository_branch']}/{path}"
     return [nodes.reference(rawtext, "", shown, refuri=address)], []

@@ -107,6 +107,7 @@ def test_without_a_published_repository_no_button_leads_there(pages):
     for path, soup in pages.items():
         assert not soup.select(".dropdown-launch-buttons, .dropdown-source-buttons [href^=http]")
         assert "mybinder.org" not in str(soup), path.name
+        assert not soup.select("figcaption a[href^=http]"), path.name
 
 
 def test_the_landing_page_shows_the_measured_numbers(checkout, pages):
