@@ -57,14 +57,14 @@ def write_generated_pages(results: Path, output: Path) -> dict[str, str]:
             "objectives-table": training.objectives_table(result, promcse, again),
             "scoring-table": scoring.scoring_table(timed),
             "estimate-table": training.estimate_table(costs["train_estimate"]),
+            "benchmarks-table": protocol.benchmarks_table(sizes),
+            "subsets-table": protocol.subsets_table(sizes, result.untouched),
+            "aggregations-table": protocol.aggregations_table(result.untouched),
+            "forms-table": protocol.forms_table(result.untouched, raw),
+            "gains-table": published.gains_table(paper),
         }.items()
     }
-    fragments["benchmarks-table"] = protocol.benchmarks_table(sizes)
-    fragments["subsets-table"] = protocol.subsets_table(sizes, result.untouched)
-    fragments["aggregations-table"] = protocol.aggregations_table(result.untouched)
-    fragments["forms-table"] = protocol.forms_table(result.untouched, raw)
     fragments["settings-table"] = published.settings_table()
-    fragments["gains-table"] = published.gains_table(paper)
     fragments["elsewhere-table"] = published.elsewhere_table(told)
     for name, text in fragments.items():
         _write_if_changed(output / f"{name}.txt", text, write_text)

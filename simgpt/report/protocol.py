@@ -6,9 +6,8 @@ from typing import Any
 
 from simgpt.errors import SimgptError
 from simgpt.files import read_json
-from simgpt.report.diagnostic_plots import aggregation_table
+from simgpt.report.book_table import BookTable, text_table
 from simgpt.report.figures import LABELS
-from simgpt.report.markdown import markdown_table
 from simgpt.report.results import TASKS, Measured
 
 
@@ -31,7 +30,7 @@ def load_raw(results: Path) -> Measured:
     return raw
 
 
-def benchmarks_table(sizes: Mapping[str, Any]) -> str:
+def benchmarks_table(sizes: Mapping[str, Any]) -> BookTable:
     """A row for each benchmark: subsets, pairs, different sentences, how its text was prepared."""
     rows = [
         [
@@ -44,12 +43,11 @@ def benchmarks_table(sizes: Mapping[str, Any]) -> str:
         for name in TASKS
     ]
     total = ["all seven", "", *(f"{sizes['total'][key]:,}" for key in ("pairs", "sentences")), ""]
-    return markdown_table(
-        ["benchmark", "subsets", "pairs", "different sentences", "text"], [*rows, total]
-    )
+    header = ["benchmark", "subsets", "pairs", "different sentences", "text"]
+    return text_table("The seven benchmarks", header, [*rows, total])
 
 
-def subsets_table(sizes: Mapping[str, Any], untouched: Measured) -> str:
+def subsets_table(sizes: Mapping[str, Any], untouched: Measured) -> BookTable:
     """A row for each subset: pairs, different sentences, the untouched encoder's score."""
     scores = untouched.content["tasks"]
     rows = [
@@ -62,16 +60,26 @@ def subsets_table(sizes: Mapping[str, Any], untouched: Measured) -> str:
         for name in TASKS
         for subset, held in sizes["tasks"][name]["subsets"].items()
     ]
-    return markdown_table(["subset", "pairs", "different sentences", "untouched encoder"], rows)
+    header = ["subset", "pairs", "different sentences", "untouched encoder"]
+    return text_table("The benchmarks' subsets", header, rows)
 
 
-def aggregations_table(untouched: Measured) -> str:
+def aggregations_table(untouched: Measured) -> BookTable:
     """The untouched encoder's score of each benchmark, by the way in which subsets become one."""
     tasks = untouched.content["tasks"]
-    return aggregation_table({"tasks": {name: tasks[name] for name in TASKS}})
+    ways = list(tasks[TASKS[0]]["aggregations"])
+    rows = [
+        [
+            LABELS[name],
+            str(len(tasks[name]["subsets"])),
+            *(f"{100 * tasks[name]['aggregations'][way]:.2f}" for way in ways),
+        ]
+        for name in TASKS
+    ]
+    return text_table("Three ways to one score: Spearman x 100", ["task", "subsets", *ways], rows)
 
 
-def forms_table(untouched: Measured, raw: Measured) -> str:
+def forms_table(untouched: Measured, raw: Measured) -> BookTable:
     """One model on the same pairs, tokenised as the protocol wants it and as published."""
     rows = [
         [LABELS[task], f"{ours:.2f}", f"{other:.2f}", f"{_gap(ours, other):+.2f}"]
@@ -79,7 +87,8 @@ def forms_table(untouched: Measured, raw: Measured) -> str:
     ]
     averages = untouched.average, raw.average
     rows.append(["average", *(f"{value:.2f}" for value in averages), f"{_gap(*averages):+.2f}"])
-    return markdown_table(["benchmark", "SentEval's text", "as published", "change"], rows)
+    header = ["benchmark", "SentEval's text", "as published", "change"]
+    return text_table("Two forms of the text: Spearman x 100", header, rows)
 
 
 def protocol_facts(sizes: Mapping[str, Any], untouched: Measured, raw: Measured) -> dict[str, str]:

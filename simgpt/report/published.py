@@ -9,6 +9,7 @@ from matplotlib.ticker import MultipleLocator
 
 from simgpt.config import RunConfig
 from simgpt.files import read_json
+from simgpt.report.book_table import BookTable, text_table
 from simgpt.report.figures import Colours, Drawing, save
 from simgpt.report.markdown import markdown_table
 from simgpt.report.results import Headline, Published
@@ -60,19 +61,20 @@ def settings_table() -> str:
     return markdown_table(["", *_RUNS.values()], rows)
 
 
-def gains_table(paper: Sequence[Published]) -> str:
+def gains_table(paper: Sequence[Published]) -> BookTable:
     """The paper's averages with its annotations and without, baseline by baseline."""
     averages = {row.model: row.average for row in paper}
     rows = [
         [
-            f"*paper:* {name}",
+            name,
             f"{averages[name]:.2f}",
             f"{averages[f'Sim-GPT {name}']:.2f}",
             f"{gain:+.2f}",
         ]
         for name, gain in paper_gains(paper).items()
     ]
-    return markdown_table(["model", "its own data", "Sim-GPT's annotations", "gain"], rows)
+    header = ["model", "its own data", "Sim-GPT's annotations", "gain"]
+    return text_table("The paper's averages of seven: Spearman x 100", header, rows)
 
 
 def elsewhere_table(published: Mapping[str, Any]) -> str:
