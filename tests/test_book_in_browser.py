@@ -110,6 +110,7 @@ def test_a_word_is_found_and_leads_to_its_page(opened):
         page.keyboard.press("Enter")
         page.locator("#search-results li a[href*=objectives]").first.click()
         page.wait_for_url("**/book/objectives.html*")
+        assert page.locator("article h1").inner_text().startswith("The objectives")
 
 
 def test_the_switch_turns_the_page_dark_and_is_remembered(opened):
