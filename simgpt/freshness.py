@@ -27,7 +27,7 @@ from simgpt.triplets import BUNDLED_DEV_PAIRS, BUNDLED_TRIPLETS
 from simgpt.version import __version__
 
 # Changes of the package that were looked at and found to leave the results as they are, and
-# folders whose results are kept as they were.
+# results, files or folders of them, that are kept as they were.
 HARMLESS = "harmless.toml"
 
 # What a kind of number is made by. Tables, figures and progress bars decide nothing.
@@ -130,7 +130,8 @@ def check_freshness(results: Path) -> list[Freshness]:
     contents = ((path, read_json(path)) for path in json_files([results]))
     found = [_check(path, content, judged) for path, content in contents if _says_how(content)]
     for one in found:
-        one.kept = kept.get(one.path.parent.name, "") if one.is_stale else ""
+        places = (one.path, *one.path.parents) if one.is_stale else ()
+        one.kept = next((why for name, why in kept.items() if results / name in places), "")
     return found
 
 
@@ -258,7 +259,7 @@ def _check_package(
 
 
 def _read_harmless(path: Path) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
-    """Why: by definition and digest of a harmless change, and by folder that is kept as it was."""
+    """Why: by definition and digest of a harmless change, and by file or folder kept as it was."""
     if not path.is_file():
         return {}, {}
     try:
@@ -266,12 +267,12 @@ def _read_harmless(path: Path) -> tuple[dict[tuple[str, str], str], dict[str, st
         changes, kept = judged.get("change", []), judged.get("kept", [])
         return (
             {(one["definition"], one["digest"]): _reason(one) for one in changes},
-            {one["folder"]: _reason(one) for one in kept},
+            {one["results"]: _reason(one) for one in kept},
         )
     except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
         raise SimgptError(
             f"{path}: every [[change]] has the texts definition, digest and because, every "
-            f"[[kept]] folder and because ({error})"
+            f"[[kept]] results and because ({error})"
         ) from error
 
 

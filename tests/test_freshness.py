@@ -299,7 +299,7 @@ def test_a_folder_that_is_kept_as_it_was_is_stale_on_its_page_and_no_failure(res
     put, code = results
     code["simgpt/train/model.py: loss"] = "abc"
     folder = put(result())
-    (folder / HARMLESS).write_text('[[kept]]\nfolder = "headline"\nbecause = "It is history."\n')
+    (folder / HARMLESS).write_text('[[kept]]\nresults = "headline"\nbecause = "It is history."\n')
     assert "book/index" in page_warnings(folder)
     done = CliRunner().invoke(app, ["report", "stale", str(folder)])
     assert done.exit_code == 0
