@@ -22,6 +22,7 @@ from simgpt.report.checks import Kind, git_states, kind_of
 from simgpt.report.rerun import deciding_settings
 from simgpt.report.results import Measured
 from simgpt.report.store import json_files
+from simgpt.study.data import BUNDLED_FILES
 from simgpt.study.grid import Cell, load_study, study_names
 from simgpt.triplets import BUNDLED_DEV_PAIRS, BUNDLED_TRIPLETS
 from simgpt.version import __version__
@@ -212,23 +213,31 @@ def _check_data(found: Freshness, run: dict[str, Any]) -> None:
     if run["config"]["triplets"] == "bundled":
         if training["triplets"]["sha256"] != now[BUNDLED_TRIPLETS]:
             found.note(Aspect.DATA, ["the bundled triplets"])
-    elif (commit := training["git"].get("commit")) and _is_derived(found.path):
-        _check_bundled(found, commit)
+    elif commit := training["git"].get("commit"):
+        _check_bundled(found, commit, _made_of(found.path))
     if development["task"] == "bundled_dev" and development["sha256"] != now[BUNDLED_DEV_PAIRS]:
         found.note(Aspect.DATA, ["the bundled development pairs"])
 
 
-def _is_derived(path: Path) -> bool:
-    """Whether a study makes a result's triplets of the bundled ones."""
+def _made_of(path: Path) -> list[Path]:
+    """The bundled files that a study makes a result's triplets of."""
     if path.parent.name not in study_names():
-        return False
+        return []
     row = re.sub(r"-seed\d+$", "", path.stem)
     rows = load_study(path.parent.name).rows
-    return any(one.name == row and one.data.source == "bundled" for one in rows)
+    return [
+        BUNDLED_FILES[source]
+        for one in rows
+        if one.name == row
+        for source in one.data.sources
+        if source in BUNDLED_FILES
+    ]
 
 
-def _check_bundled(found: Freshness, commit: str) -> None:
-    if has_changed(commit, BUNDLED_TRIPLETS):
+def _check_bundled(
+    found: Freshness, commit: str, files: Sequence[Path] = (BUNDLED_TRIPLETS,)
+) -> None:
+    if any(has_changed(commit, path) for path in files):
         found.note(Aspect.DATA, ["the bundled triplets"])
 
 

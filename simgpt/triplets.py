@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # importing it takes a second, which `simgpt --help` should n
     from datasets import Dataset
 
 BUNDLED_TRIPLETS = Path(str(resources.files("simgpt") / "data" / "annotations.jsonl"))
+# Written after the studies of waves 1 to 3, which draw from those: a file of its own.
+BUNDLED_WAVE_4 = BUNDLED_TRIPLETS.with_name("wave_4.jsonl")
 BUNDLED_DEV_PAIRS = Path(str(resources.files("simgpt") / "data" / "dev_pairs.jsonl"))
 TEXTS = ("sentence", "similar", "dissimilar")
 CSV_COLUMNS = ("sent0", "sent1", "hard_neg")

@@ -172,7 +172,7 @@ def draw_headline(
     """
     rows = [(row.model, [row.average], "paper") for row in paper]
     rows.append(("all-MiniLM-L6-v2, untouched", [result.untouched.average], "ours"))
-    labelled = {"all-MiniLM-L6-v2 + LLM triplets": result.trained, **further}
+    labelled = {"all-MiniLM-L6-v2 + LLM triplets, waves 1 to 3": result.trained, **further}
     for label, runs in labelled.items():
         rows.append((label, [run.average for run in runs], "ours"))
     rows.sort(key=lambda row: float(np.mean(row[1])))

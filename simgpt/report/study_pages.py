@@ -92,11 +92,12 @@ def clean_rows(results: Path) -> dict[str, tuple[float, float]]:
 
     Returns:
         By the row's name the average of seven x 100 on all pairs, and on the clean ones; the mean
-        over the seeds that the audit scored. Empty where there is no `contamination/headline.json`.
+        over the seeds that the audit scored. Empty where `contamination/` has no audit whose name
+        begins with `headline`.
     """
-    audit = load_audits(results).get("headline")
+    audits = [audit for name, audit in load_audits(results).items() if name.startswith("headline")]
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for model in audit["models"] if audit else ():
+    for model in (model for audit in audits for model in audit["models"]):
         found.setdefault(_SEED.sub("", model["name"]), []).append(model["scores"]["average"])
     return {
         name: (
@@ -194,7 +195,7 @@ def _draw_clean(folder: Path, rows: Mapping[str, tuple[float, float]]) -> Drawin
         "study-clean",
         f"Dot plot of the average of seven on all pairs and on clean pairs by row: {told}.",
         "All pairs against those that no training text touches, at any of the four levels.",
-        ("book/results/contamination/headline.json", _CODE),
+        ("book/results/contamination", _CODE),
     )
 
 

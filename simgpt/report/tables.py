@@ -40,7 +40,7 @@ def headline_table(
     ]
     for added, runs in (
         (", untouched", [result.untouched]),
-        (" + all bundled LLM triplets", result.trained),
+        (" + LLM triplets, waves 1 to 3", result.trained),
         *((f": {label}", runs) for label, runs in further_rows(result).items()),
     ):
         label = f"all-MiniLM-L6-v2{added}"
@@ -53,7 +53,7 @@ def headline_table(
 
 def seeds_table(result: Headline, again: Sequence[Measured]) -> BookTable:
     """Every run behind the headline."""
-    groups = {"untouched": [result.untouched], "all LLM triplets": result.trained}
+    groups = {"untouched": [result.untouched], "LLM triplets, waves 1 to 3": result.trained}
     labelled = [
         (f"{label}, seed {run.config['seed']}" if run.config else label, run)
         for label, runs in (groups | further_rows(result)).items()

@@ -7,9 +7,9 @@ import random
 import re
 from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,17 @@ import numpy as np
 from simgpt.annotate.statistics import opens_alike
 from simgpt.errors import SimgptError
 from simgpt.files import sha256_of
-from simgpt.study.grid import BUNDLED, Data
+from simgpt.study.grid import BUNDLED, WAVE_4, Data
 from simgpt.triplets import (
     BUNDLED_TRIPLETS,
+    BUNDLED_WAVE_4,
     Triplet,
     read_triplets,
     repeats,
     write_triplets,
 )
+
+BUNDLED_FILES = {BUNDLED: BUNDLED_TRIPLETS, WAVE_4: BUNDLED_WAVE_4}
 
 # What balances and perturbs draws anew each time it is given the same file: always this.
 _SEED = 1
@@ -43,31 +46,31 @@ class MissingData(SimgptError):
 def prepare(data: Data, folder: Path) -> str:
     """The setting `triplets` of a row's runs; a derived file is written into `folder` once.
 
-    Its name holds the digest of the recipe and of the source's content, so no two share one.
+    Its name holds the digest of the recipe and of the sources' content, so no two share one.
 
     Raises:
-        MissingData: there is no source: the file is missing, or the variable is not set.
-        SimgptError: the source is no sound triplets file, or the recipe leaves nothing of it.
+        MissingData: a source is not there: the file is missing, or the variable is not set.
+        SimgptError: a source is no sound triplets file, or the recipe leaves nothing of it.
     """
-    if data.source == BUNDLED and not data.is_derived:
+    if list(data.sources) == [BUNDLED] and not data.is_derived:
         return BUNDLED
-    source = _source(data)
+    files = [_file(data, source) for source in data.sources]
     if not data.is_derived:
-        return str(source)
-    recipe = json.dumps(
-        [sha256_of(source), dict(data.where), data.balance, data.perturb], sort_keys=True
-    )
+        return str(files[0])
+    content = "+".join(map(sha256_of, files))
+    recipe = json.dumps([content, dict(data.where), data.balance, data.perturb], sort_keys=True)
     path = folder / f"{data.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}.jsonl"
     if not path.is_file():
-        write_triplets(path, _some(derived(data, source), f"data.{data.name} of {source}"))
+        what = f"data.{data.name} of {', '.join(map(str, files))}"
+        write_triplets(path, _some(derived(data, files), what))
     return str(path)
 
 
-def derived(data: Data, source: Path) -> Iterator[Triplet]:
-    """The triplets of a recipe, in the source's order: chosen, then balanced, then perturbed."""
+def derived(data: Data, files: Sequence[Path]) -> Iterator[Triplet]:
+    """The triplets of a recipe, in the files' order: chosen, then balanced, then perturbed."""
 
     def chosen() -> Iterator[Triplet]:
-        for triplet in read_triplets(source):
+        for triplet in chain.from_iterable(map(read_triplets, files)):
             content = triplet.to_dict()
             if all(content.get(key) in values for key, values in data.where.items()):
                 yield triplet
@@ -131,10 +134,10 @@ def perturbed(read: Reader) -> Iterator[Triplet]:
             yield replace(triplet, similar=texts[1], dissimilar=texts[2])
 
 
-def _source(data: Data) -> Path:
-    if data.source == BUNDLED:
-        return BUNDLED_TRIPLETS
-    name, place = data.source, f"data.{data.name}.from"
+def _file(data: Data, source: str) -> Path:
+    if source in BUNDLED_FILES:
+        return BUNDLED_FILES[source]
+    name, place = source, f"data.{data.name}.from"
     if name.startswith("$"):
         variable, name = name, os.environ.get(name[1:], "")
         if not name:

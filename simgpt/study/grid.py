@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from simgpt.config import ConfigError, RunConfig, ScoringPrecision
 from simgpt.errors import SimgptError
 from simgpt.files import read_text
 
-BUNDLED = "bundled"
+BUNDLED, WAVE_4 = "bundled", "wave-4"
 OPENINGS = "openings"
 _FOLDER = Path(str(resources.files("simgpt") / "study" / "grids"))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -32,22 +33,23 @@ class Data:
 
     Attributes:
         name: In the grid, and in the derived file's name.
-        source: `bundled`, a triplets file, or "$VARIABLE", which names one.
+        sources: One or more of `bundled` (waves 1 to 3), `wave-4`, a triplets file, and
+            "$VARIABLE", which names one.
         where: Keeps the triplets whose key is one of the values, for every key.
         balance: `openings`, or empty: see `simgpt.study.data.balanced`.
         perturb: Whether rules replace the partners: see `simgpt.study.data.perturbed`.
     """
 
     name: str
-    source: str = BUNDLED
+    sources: Sequence[str] = (BUNDLED,)
     where: Mapping[str, Sequence[str | int]]
     balance: str = ""
     perturb: bool = False
 
     @property
     def is_derived(self) -> bool:
-        """Whether its triplets are others than its source's."""
-        return bool(self.where or self.balance or self.perturb)
+        """Whether its triplets are others than those of a single source."""
+        return bool(len(self.sources) > 1 or self.where or self.balance or self.perturb)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,19 +249,19 @@ def _check_averages(study: Study) -> None:
 
 def _data(name: str, table: "_Table") -> Data:
     _check_name(table.place, name)
+    given = table.take("from", str | list)
     found = Data(
         name=name,
-        source=table.take("from", str),
+        sources=[given] if isinstance(given, str) else given,
         where=table.take("where", dict, {}),
         balance=table.take("balance", str, ""),
         perturb=table.take("perturb", bool, False),
     )
     table.end()
-    source = found.source
-    if source != BUNDLED and not source.startswith("$") and not source.endswith((".jsonl", ".csv")):
+    if not found.sources or not all(map(_is_source, found.sources)):
         raise GridError(
-            f'{table.place}.from is {source!r}; it must be bundled, a .jsonl or .csv file, or "$" '
-            "and the name of an environment variable that names one"
+            f"{table.place}.from is {given!r}; it must be {BUNDLED}, {WAVE_4}, a .jsonl or .csv "
+            'file, "$" and the name of an environment variable that names one, or a list of these'
         )
     if found.balance not in ("", OPENINGS):
         raise GridError(f"{table.place}.balance is {found.balance!r}; it must be {OPENINGS}")
@@ -335,6 +337,12 @@ def _check_name(place: str, name: str) -> None:
         )
 
 
+def _is_source(value: object) -> bool:
+    return isinstance(value, str) and (
+        value in (BUNDLED, WAVE_4) or value.startswith("$") or value.endswith((".jsonl", ".csv"))
+    )
+
+
 def _is_plain(value: object) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool)
 
@@ -342,7 +350,13 @@ def _is_plain(value: object) -> bool:
 class _Table:
     """A TOML table whose keys are taken one by one, so that what is left over is unknown."""
 
-    _KINDS = {str: "text", bool: "true or false", list: "a list", dict: "a table"}
+    _KINDS = {
+        str: "text",
+        bool: "true or false",
+        list: "a list",
+        dict: "a table",
+        str | list: "text or a list",
+    }
 
     def __init__(self, place: str, content: Any) -> None:
         if not isinstance(content, dict):
@@ -351,7 +365,7 @@ class _Table:
         self._left = dict(content)
         self._known: list[str] = []
 
-    def take(self, key: str, kind: type, default: Any = _REQUIRED) -> Any:
+    def take(self, key: str, kind: type | UnionType, default: Any = _REQUIRED) -> Any:
         """The value of `key`; without a default it must be there."""
         self._known.append(key)
         name = f"{self.place}.{key}" if self.place else key

@@ -110,7 +110,7 @@ def jobs(study: Study, cells: Sequence[Cell], *, output: Path, runs: Path) -> li
         missing = str(triplets) if isinstance(triplets, MissingData) else ""
         return Job(
             cell=cell,
-            config=study.config(cell, triplets=data.source if missing else str(triplets)),
+            config=study.config(cell, triplets=data.name if missing else str(triplets)),
             folder=runs / study.name / cell.name,
             result=output / study.name / f"{cell.name}.json",
             missing=missing,

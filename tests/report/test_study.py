@@ -374,7 +374,9 @@ def test_rows_of_the_audit_are_means_over_their_seeds(tmp_path):
         audited("untouched", 78.0, 77.9),
     ]
     (tmp_path / "contamination").mkdir()
-    (tmp_path / "contamination" / "headline.json").write_text(json.dumps({"models": models}))
+    parts = {"headline": models[:2], "headline-untouched": models[2:], "others": models[:1]}
+    for name, held in parts.items():
+        (tmp_path / "contamination" / f"{name}.json").write_text(json.dumps({"models": held}))
     rows = clean_rows(tmp_path)
     assert rows["human"] == pytest.approx((79.5, 78.25))
     assert rows["untouched"] == pytest.approx((78.0, 77.9))

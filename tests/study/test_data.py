@@ -36,7 +36,7 @@ def made(found, folder):
 def test_where_keeps_the_lines_whose_keys_have_one_of_the_values(few, tmp_path):
     everything = list(read_triplets(few))
     where = {"source": ["captions", "questions"], "wave": [1]}
-    kept = made(data(source=str(few), where=where), tmp_path / "derived")
+    kept = made(data(sources=[str(few)], where=where), tmp_path / "derived")
     assert 0 < len(kept) < len(everything)
     assert kept == [
         t for t in everything if t.source in where["source"] and t.extra["wave"] in where["wave"]
@@ -47,19 +47,37 @@ def test_what_needs_no_recipe_is_used_where_it_is(few, tmp_path, monkeypatch):
     monkeypatch.setenv("MY_TRIPLETS", str(few))
     folder = tmp_path / "derived"
     assert prepare(data(), folder) == "bundled"
-    assert prepare(data(source=str(few)), folder) == str(few)
-    assert prepare(data(source="$MY_TRIPLETS"), folder) == str(few)
+    assert prepare(data(sources=[str(few)]), folder) == str(few)
+    assert prepare(data(sources=["$MY_TRIPLETS"]), folder) == str(few)
     assert not folder.exists()
 
 
+def test_several_sources_are_put_together(few, tmp_path, bundled):
+    more = tmp_path / "more.csv"
+    write_triplets(more, bundled[1:5])
+    folder = tmp_path / "derived"
+    found = made(data(sources=[str(few), str(more)]), folder)
+    assert [t.texts for t in found] == [t.texts for t in [*bundled[::8], *bundled[1:5]]]
+    other = data(sources=[str(few), str(few)])
+    assert prepare(other, folder) != prepare(data(sources=[str(few), str(more)]), folder)
+
+
+def test_the_fourth_wave_continues_the_bundled_three(tmp_path):
+    found = made(data(sources=["bundled", "wave-4"]), tmp_path / "derived")
+    three = list(read_triplets(BUNDLED_TRIPLETS))
+    assert found[: len(three)] == three
+    assert {t.extra["wave"] for t in found[len(three) :]} == {4}
+    assert len({t.id for t in found}) == len(found)
+
+
 def test_a_derived_file_is_written_once_and_anew_for_other_content(few, tmp_path):
-    recipe, folder = data(source=str(few), perturb=True), tmp_path / "derived"
+    recipe, folder = data(sources=[str(few)], perturb=True), tmp_path / "derived"
     first = prepare(recipe, folder)
     assert re.fullmatch(r"mine-[0-9a-f]{8}\.jsonl", first.rpartition("/")[2])
     written = (folder / first).stat().st_mtime_ns
     assert prepare(recipe, folder) == first
     assert (folder / first).stat().st_mtime_ns == written
-    assert prepare(data(source=str(few), balance="openings"), folder) != first
+    assert prepare(data(sources=[str(few)], balance="openings"), folder) != first
     few.write_text("".join(few.read_text().splitlines(keepends=True)[1:]))
     assert prepare(recipe, folder) != first
 
@@ -67,15 +85,15 @@ def test_a_derived_file_is_written_once_and_anew_for_other_content(few, tmp_path
 def test_data_that_is_not_here_is_named(tmp_path, monkeypatch):
     monkeypatch.delenv("MY_TRIPLETS", raising=False)
     with pytest.raises(MissingData, match=r"data\.mine\.from: \$MY_TRIPLETS is not set"):
-        prepare(data(source="$MY_TRIPLETS"), tmp_path)
+        prepare(data(sources=["$MY_TRIPLETS"]), tmp_path)
     monkeypatch.setenv("MY_TRIPLETS", "gone.jsonl")
     with pytest.raises(MissingData, match=r"data\.mine\.from, \$MY_TRIPLETS: gone\.jsonl: no such"):
-        prepare(data(source="$MY_TRIPLETS"), tmp_path)
+        prepare(data(sources=["$MY_TRIPLETS"]), tmp_path)
 
 
 def test_a_recipe_that_leaves_nothing_is_refused_and_leaves_no_file(few, tmp_path):
     with pytest.raises(SimgptError, match=r"data\.mine of .*few\.jsonl: its recipe leaves no"):
-        prepare(data(source=str(few), where={"sauce": ["captions"]}), tmp_path / "derived")
+        prepare(data(sources=[str(few)], where={"sauce": ["captions"]}), tmp_path / "derived")
     assert list((tmp_path / "derived").iterdir()) == []
 
 
@@ -162,7 +180,7 @@ def test_sentences_too_short_for_three_texts_are_left_out_and_other_keys_travel_
 
 def test_a_chosen_balanced_perturbed_file_is_a_sound_triplets_file(few, tmp_path):
     recipe = data(
-        source=str(few), where={"source": ["multi_genre"]}, balance="openings", perturb=True
+        sources=[str(few)], where={"source": ["multi_genre"]}, balance="openings", perturb=True
     )
     kept = made(recipe, tmp_path / "derived")
     assert {t.source for t in kept} == {"multi_genre"}

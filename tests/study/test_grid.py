@@ -138,6 +138,14 @@ REFUSED = {
         {"data": {"few": {"from": "few.txt"}}},
         ["data.few.from is 'few.txt'", ".jsonl or .csv"],
     ),
+    "one of several sources": (
+        {"data": {"few": {"from": ["bundled", "few.txt"]}}},
+        ["data.few.from is ['bundled', 'few.txt']", "wave-4"],
+    ),
+    "no source": (
+        {"data": {"few": {"from": []}}},
+        ["data.few.from is []", "a list of these"],
+    ),
     "an unknown balance": (
         {"data": {"few": FEW | {"balance": "length"}}},
         ["data.few.balance is 'length'", "openings"],
