@@ -212,7 +212,7 @@ def test_further_rows_have_lines_of_their_own_and_are_no_part_of_the_mean(result
     assert headline(results).mean_average == 80.5
     write_generated_pages(results, tmp_path)
     *_, trained, one, two = rows_of(tmp_path / "headline-table.txt")
-    assert trained[0].endswith("LLM triplets, mean of 2 seeds")
+    assert trained[0].endswith("waves 1 to 3, mean of 2 seeds")
     labels = row_labels("headline")
     added = {row[0].split("MiniLM-L6-v2: ")[1] for row in (one, two)}
     assert added == {labels.get(name, name) for name in ("llm-all-average", "graded")}
