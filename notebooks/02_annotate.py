@@ -338,7 +338,8 @@ shown
 # ## What the triplets look like
 #
 # The bundle was written in three *waves*: the first reworded freely, the second is plainer and was
-# balanced on purpose, the third added genres.
+# balanced on purpose, the third added genres. A fourth came later; it is a file of its own, and only
+# the {doc}`data card <../book/data>` and the study's headline have it.
 
 # %%
 from simgpt.annotate import statistics
