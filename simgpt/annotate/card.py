@@ -67,17 +67,17 @@ template. The work was done in four waves, which the field `wave` tells apart:
    prose, headlines and social comments, forum posts, dictionary glosses, questions from many
    boards, explanations and narrative. In part of this wave a script swapped sentence and similar
    to even out openings.
-4. **More of the same kinds**, written once the first three had been measured. It is a file of its own,
-   `{wave_4_file}`: what the package calls "bundled" are the first three waves, which its studies
-   draw from. Left out are lines that the audit of `simgpt annotate` refuses, lines with a text that
-   resembles one of the seven STS benchmarks or of the development sets (at any level of `simgpt
-   evaluate contamination`), and lines whose sentence resembles an earlier one. As in wave 3, a
-   script swapped sentence and similar in some lines, to even out openings.
+4. **More of the same kinds**, written once the first three had been measured. It is a file of its
+   own, `{wave_4_file}`: what the package calls "bundled" are the first three waves, which its
+   studies draw from. Left out are lines that the audit of `simgpt annotate` refuses, lines with a
+   text that resembles one of the seven STS benchmarks or of the development sets (at any level of
+   `simgpt evaluate contamination`), and lines whose sentence resembles an earlier one. As in wave
+   3, a script swapped sentence and similar in some lines, to even out openings.
 
 Three lines of the first three waves were removed because their sentence also stands in one of the
-seven STS benchmarks (compared without case and punctuation). Names of real firms and living people in invented events
-were replaced by invented names. Questions may still name real products and places, as questions
-do.
+seven STS benchmarks (compared without case and punctuation). Names of real firms and living people
+in invented events were replaced by invented names. Questions may still name real products and
+places, as questions do.
 
 ## Files and fields
 

@@ -350,7 +350,7 @@ def _is_plain(value: object) -> bool:
 class _Table:
     """A TOML table whose keys are taken one by one, so that what is left over is unknown."""
 
-    _KINDS = {
+    _KINDS: Mapping[type | UnionType, str] = {
         str: "text",
         bool: "true or false",
         list: "a list",
