@@ -26,6 +26,7 @@ from simgpt.report.study_plots import (
 )
 from simgpt.report.study_tables import differences_table, scores_table
 from simgpt.report.study_text import (
+    beyond_finding,
     curve_finding,
     difference_finding,
     headline_finding,
@@ -54,18 +55,19 @@ def study_pages(
     """
     drawings: list[Drawing] = []
     fragments = {f"study-{name}": "" for name in (*STUDIES, "clean")}
-    facts = {}
+    facts, studies = {}, {}
     for name in STUDIES:
         fragments[f"study-{name}-table"] = ""
         facts[f"study_{name}"] = "This version has no grid for it."
         if name in study_names():
-            study = load_study_results(results, name)
+            study = studies[name] = load_study_results(results, name)
             drawings += _draw(folder, study, results)
             tables = (scores_table(study, again), differences_table(study))
             fragments[f"study-{name}-table"] = "\n".join(
                 [*map(fragment, tables), signature_line(study)]
             )
             facts[f"study_{name}"] = study_finding(study, results)
+    facts["study_beyond"] = beyond_finding(studies["size"], studies["headline"])
     rows = clean_rows(results)
     facts["study_clean"] = _clean_finding(rows)
     drawings += [_draw_clean(folder, rows)] if rows else []

@@ -17,6 +17,8 @@ SIGNIFICANT = 0.05
 FAR = 100_000  # triplets, up to which the learning curve is drawn
 # The two rows of the headline that differ in who wrote the triplets, and in nothing else.
 LLM, HUMAN = "llm-equal", "human"
+# The two that differ in a wave that was written later.
+THREE_WAVES, FOUR_WAVES = "llm-all", "llm-four-waves"
 # Published rows that are drawn beside ours.
 _SHOWN = ("SimCSE-RoBERTa-base", "Sim-GPT SimCSE-RoBERTa-base")
 AVERAGE = "average"  # among the tasks of `effects`

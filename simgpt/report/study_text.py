@@ -10,9 +10,11 @@ from simgpt.report.spread import Spread
 from simgpt.report.study import Difference, StudyResults, StudyRow, difference_of
 from simgpt.report.study_plots import (
     FAR,
+    FOUR_WAVES,
     HUMAN,
     LLM,
     SIGNIFICANT,
+    THREE_WAVES,
     curve_points,
     paper_gains,
     triplets_of,
@@ -92,6 +94,25 @@ def curve_finding(study: StudyResults) -> str:
     else:
         sentences.append("Too few sizes for a curve.")
     return " ".join([*sentences, *_missing(study)])
+
+
+def beyond_finding(size: StudyResults, headline: StudyResults) -> str:
+    """Whether the learning curve holds for triplets that it has not seen: a wave written later.
+
+    Args:
+        size: The study of data sizes, of which the curve is made.
+        headline: Has a row with all triplets of that study, and one with the later wave as well.
+    """
+    fewer, more = headline.row(THREE_WAVES), headline.row(FOUR_WAVES)
+    law = fit_power_law(*curve_points(size))
+    change = difference_of(more, fewer)
+    if not (law and change):
+        return f"*{more.label}*: {NOT_YET}."
+    count = triplets_of(more)
+    return (
+        f"It comes to {float(law(count)):.2f} at {count:,} triplets; measured with *{more.label}* "
+        f"were {_level(more)}. Against *{fewer.label}* that is {told_difference(change)}."
+    )
 
 
 def headline_finding(study: StudyResults, paper: Sequence[Published]) -> str:

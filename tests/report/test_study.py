@@ -8,12 +8,14 @@ from scipy.stats import ttest_rel
 
 from simgpt import SimgptError
 from simgpt.report import figure_style
+from simgpt.report.learning_curve import fit_power_law
 from simgpt.report.results import TASKS, Measured, load_paper
 from simgpt.report.spread import p_of_no_difference, seed_spread
 from simgpt.report.study import difference_of, load_study_results, score_of, study_names
 from simgpt.report.study_pages import STUDIES, clean_rows, study_pages
 from simgpt.report.study_plots import (
     curve_plot,
+    curve_points,
     difference_plot,
     effect_map,
     effects,
@@ -22,6 +24,7 @@ from simgpt.report.study_plots import (
 )
 from simgpt.report.study_tables import differences_table, scores_table
 from simgpt.report.study_text import (
+    beyond_finding,
     curve_finding,
     difference_finding,
     headline_finding,
@@ -314,6 +317,39 @@ rows = [
     { name = "llm-equal", label = "as many LLM triplets" },
 ]
 """
+
+
+WAVES = """
+question = "Do more help?"
+profile = "laptop"
+seeds = [1, 2]
+reference = "llm-all"
+rows = [
+    { name = "llm-all", label = "three waves" },
+    { name = "llm-four-waves", label = "four waves" },
+]
+"""
+
+
+def test_the_curve_is_held_against_a_wave_that_it_has_not_seen(tmp_path):
+    by_size, waves = tmp_path / "size", tmp_path / "waves"
+    by_size.mkdir()
+    waves.mkdir()
+    (waves / "own.toml").write_text(WAVES)
+    size = sizes(by_size, counts=[250, 500, 1000, 2000, 4000])
+    few = {f"llm-all_seed{n}": result(80.0, count=4000, seed=n) for n in (1, 2)}
+    assert beyond_finding(size, load(fill(waves, **few))) == "*four waves*: not measured yet."
+    more = {
+        f"llm-four-waves_seed{n}": result(score, count=8000, seed=n)
+        for n, score in ((1, 79.5), (2, 79.7))
+    }
+    headline = load(fill(waves, **more))
+    law = fit_power_law(*curve_points(size))
+    told = beyond_finding(size, headline)
+    assert f"comes to {float(law(8000)):.2f} at 8,000 triplets" in told
+    assert "*four waves* were 79.60" in told
+    assert "Against *three waves* that is -0.40 (95 % interval" in told
+    assert "not measured yet" in beyond_finding(sizes(by_size, counts=[250, 500]), headline)
 
 
 @pytest.fixture
