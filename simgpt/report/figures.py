@@ -196,7 +196,7 @@ def draw_headline(
         axes.set_xlabel("average of seven, Spearman x 100")
         axes.plot([], [], "o", color=colours.blue, fillstyle="none", label="published in the paper")
         axes.plot([], [], "D", color=colours.orange, label="measured here (a mark a seed)")
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1))
         axes.grid(axis="y", color=colours.ink, alpha=0.15)
         return figure
 

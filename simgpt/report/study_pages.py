@@ -10,9 +10,16 @@ from simgpt.report.book_table import fragment
 from simgpt.report.contamination import load_audits
 from simgpt.report.figures import Drawing, save
 from simgpt.report.results import Measured, load_paper
-from simgpt.report.study import StudyResults, difference_of, load_study_results, study_names
+from simgpt.report.study import (
+    StudyResults,
+    StudyRow,
+    difference_of,
+    load_study_results,
+    study_names,
+)
 from simgpt.report.study_plots import (
     AVERAGE,
+    FOUR_WAVES,
     HUMAN,
     LLM,
     clean_plot,
@@ -55,13 +62,14 @@ def study_pages(
     """
     drawings: list[Drawing] = []
     fragments = {f"study-{name}": "" for name in (*STUDIES, "clean")}
-    facts, studies = {}, {}
+    facts = {}
+    studies = {n: load_study_results(results, n) for n in STUDIES if n in study_names()}
+    later = studies["headline"].row(FOUR_WAVES)
     for name in STUDIES:
         fragments[f"study-{name}-table"] = ""
         facts[f"study_{name}"] = "This version has no grid for it."
-        if name in study_names():
-            study = studies[name] = load_study_results(results, name)
-            drawings += _draw(folder, study, results)
+        if study := studies.get(name):
+            drawings += _draw(folder, study, results, later)
             tables = (scores_table(study, again), differences_table(study))
             fragments[f"study-{name}-table"] = "\n".join(
                 [*map(fragment, tables), signature_line(study)]
@@ -110,12 +118,12 @@ def clean_rows(results: Path) -> dict[str, tuple[float, float]]:
     }
 
 
-def _draw(folder: Path, study: StudyResults, results: Path) -> Iterator[Drawing]:
+def _draw(folder: Path, study: StudyResults, results: Path, later: StudyRow) -> Iterator[Drawing]:
     name = f"study-{study.name}"
     if study.name == "headline" and study.measured:
         yield _draw_headline(folder, name, study, results)
     elif study.name == "size" and any(row.is_trained for row in study.measured):
-        yield _draw_curve(folder, name, study)
+        yield _draw_curve(folder, name, study, later)
     elif study.differences():
         draw = _draw_effects if study.name == "sources" else _draw_differences
         yield draw(folder, name, study)
@@ -143,14 +151,18 @@ def _draw_headline(folder: Path, name: str, study: StudyResults, results: Path) 
     )
 
 
-def _draw_curve(folder: Path, name: str, study: StudyResults) -> Drawing:
-    save(folder, name, lambda _: curve_plot(study))
+def _draw_curve(folder: Path, name: str, study: StudyResults, later: StudyRow) -> Drawing:
+    save(folder, name, lambda _: curve_plot(study, later))
+    told = curve_finding(study)
+    if later.runs:
+        told += f" *{later.label}*, which it does not fit: {later.mean:.2f}."
     return Drawing(
         name,
-        f"Learning curve of the score by number of triplets. {_plain(curve_finding(study))}",
+        f"Learning curve of the score by number of triplets. {_plain(told)}",
         "Dots are single seeds, circles their mean with its 95 % interval. The cross is what the "
-        "smaller sizes predict for the largest; beyond it the curve is extrapolated.",
-        _origin(study),
+        "smaller sizes predict for the largest; beyond it the curve is extrapolated."
+        + (" The diamond is a wave of triplets that was written later." if later.runs else ""),
+        ("book/results/headline", *_origin(study)),
     )
 
 

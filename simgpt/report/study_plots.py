@@ -119,8 +119,13 @@ def effects(study: StudyResults) -> dict[str, dict[str, float]]:
     return columns
 
 
-def curve_plot(study: StudyResults) -> Figure:
-    """Scores by number of triplets, on a logarithmic axis, with a fitted curve and its limits."""
+def curve_plot(study: StudyResults, later: StudyRow | None = None) -> Figure:
+    """Scores by number of triplets, on a logarithmic axis, with a fitted curve and its limits.
+
+    Args:
+        study: The study of data sizes.
+        later: A row with triplets that the sizes do not draw from; the curve does not fit it.
+    """
     counts, scores = curve_points(study)
     ink = mpl.rcParams["text.color"]
     figure = Figure(figsize=(8, 4.2))
@@ -131,6 +136,11 @@ def curve_plot(study: StudyResults) -> Figure:
         if spread:
             axes.plot([count] * 2, [spread.low, spread.high], color="C0", linewidth=2)
         axes.plot(count, row.mean, "o", color="C0")
+    if later and later.runs:
+        count = triplets_of(later)
+        if later.spread:
+            axes.plot([count] * 2, [later.spread.low, later.spread.high], color="C3", linewidth=2)
+        axes.plot(count, later.mean, "D", color="C3", label=f"{later.label} (not fitted)")
     for row in (row for row in study.measured if row.untouched):
         axes.axhline(row.mean, color="C2", linestyle=":", label=row.label)
     if law := fit_power_law(counts, scores):
