@@ -15,6 +15,7 @@ from simgpt.report.study import (
     StudyRow,
     difference_of,
     load_study_results,
+    row_labels,
     study_names,
 )
 from simgpt.report.study_plots import (
@@ -203,8 +204,9 @@ def _draw_differences(folder: Path, name: str, study: StudyResults) -> Drawing:
 
 
 def _draw_clean(folder: Path, rows: Mapping[str, tuple[float, float]]) -> Drawing:
-    save(folder, "study-clean", lambda _: clean_plot(rows))
-    told = ", ".join(f"{name} {full:.2f} and {clean:.2f}" for name, (full, clean) in rows.items())
+    labelled = _labelled(rows)
+    save(folder, "study-clean", lambda _: clean_plot(labelled))
+    told = ", ".join(f"{row} {full:.2f} and {clean:.2f}" for row, (full, clean) in labelled.items())
     return Drawing(
         "study-clean",
         f"Dot plot of the average of seven on all pairs and on clean pairs by row: {told}.",
@@ -216,7 +218,8 @@ def _draw_clean(folder: Path, rows: Mapping[str, tuple[float, float]]) -> Drawin
 def _clean_finding(rows: Mapping[str, tuple[float, float]]) -> str:
     if not rows:
         return "Not measured yet."
-    changes = ", ".join(f"*{name}* {clean - full:+.2f}" for name, (full, clean) in rows.items())
+    labelled = _labelled(rows).items()
+    changes = ", ".join(f"*{row}* {clean - full:+.2f}" for row, (full, clean) in labelled)
     sentences = [f"Without touched pairs the averages change: {changes}."]
     if {LLM, HUMAN} <= rows.keys():
         full, clean = (rows[LLM][n] - rows[HUMAN][n] for n in (0, 1))
@@ -225,6 +228,12 @@ def _clean_finding(rows: Mapping[str, tuple[float, float]]) -> str:
             f"{clean:+.2f} on clean ones."
         )
     return " ".join(sentences)
+
+
+def _labelled(rows: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """By the label that the headline's grid gives a row, in its order."""
+    labels = row_labels("headline")
+    return {label: rows[name] for name, label in labels.items() if name in rows}
 
 
 def _plain(text: str) -> str:

@@ -431,8 +431,13 @@ def test_the_page_has_a_fragment_and_a_finding_for_every_study_measured_or_not(t
         fill(results, "sources", **{f"{source}_seed1": result(80 + number, sts12=70.0)})
     for count in (250, 1000):
         fill(results, "size", **{f"{count}_seed1": result(80.0, count=count)})
+    (results / "contamination").mkdir()
+    audit = {"models": [audited("untouched", 78.0, 77.9)]}
+    (results / "contamination" / "headline.json").write_text(json.dumps(audit))
     drawings, fragments, facts = study_pages(results, output)
-    assert [drawing.name for drawing in drawings] == ["study-size", "study-sources"]
+    names = [drawing.name for drawing in drawings]
+    assert names == ["study-size", "study-sources", "study-clean"]
+    assert facts["study_clean"].endswith("averages change: *untouched encoder* -0.10.")
     assert "lowest is -1.00 (captions only, STS13)" in drawings[1].alt
     assert "highest is +0.00 (captions only, STS12)" in drawings[1].alt
     assert "`" not in drawings[0].alt
