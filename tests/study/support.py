@@ -48,13 +48,13 @@ def _value(value):
     return json.dumps(value)
 
 
-def inside(folder, point=None, *, count=1):
-    """A `prepare`: work in `folder`, resample seldom and die where it is told to.
+def inside(folder, point=None, *, count=1, resamples=50):
+    """A `prepare`: work in `folder`, resample that often and die where it is told to.
 
     That is at a point of the training, or when a file with this ending is in place.
     """
     kill = kill_at(point, count=count) if point in POINTS else partial(_kill_after, point)
-    return partial(_inside, str(folder), kill if point else None)
+    return partial(_inside, str(folder), kill if point else None, resamples)
 
 
 def _kill_after(ending):
@@ -68,17 +68,18 @@ def _kill_after(ending):
     os.replace = replaced
 
 
-def _inside(folder, kill):
+def _inside(folder, kill, resamples):
     os.chdir(folder)
-    few_resamples()
+    resample(resamples)
     if kill:
         kill()
 
 
-def few_resamples():
+def resample(times):
+    """Make intervals from so many resamples: few are fast, a great many take until a signal."""
     from simgpt.evaluate import uncertainty
 
-    uncertainty.bootstrap_spearman.__kwdefaults__["resamples"] = 50
+    uncertainty.bootstrap_spearman.__kwdefaults__["resamples"] = times
 
 
 def results(folder, study="toy"):

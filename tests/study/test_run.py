@@ -14,7 +14,7 @@ from simgpt.errors import SimgptError
 from simgpt.study import run_study
 from simgpt.train import run as training
 from simgpt.train.model import TripletModel
-from tests.study.support import few_resamples, inside, results, write_grid
+from tests.study.support import inside, resample, results, write_grid
 from tests.tiny import tiny_roberta
 from tests.train.support import Simgpt, few_development_pairs, sentence, simgpt, wait_until
 
@@ -47,7 +47,7 @@ def quick(monkeypatch):
     defaults = uncertainty.bootstrap_spearman.__kwdefaults__
     monkeypatch.setitem(defaults, "resamples", defaults["resamples"])
     few_development_pairs()
-    few_resamples()
+    resample(50)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in the processes that tests start: sums come out the same
     yield
@@ -276,7 +276,7 @@ def test_ctrl_c_in_training_and_in_scoring_ends_in_one_sentence(grid, tmp_path):
     status, said = process.wait()
     assert status == 130, said
     assert sentence(said).endswith("run the same command to go on")
-    process = Simgpt(words, tmp_path, inside(tmp_path))
+    process = Simgpt(words, tmp_path, inside(tmp_path, resamples=10_000_000))
     wait_until((trained / "COMPLETE").exists)
     process.send(signal.SIGINT)
     status, said = process.wait()
