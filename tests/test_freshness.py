@@ -16,7 +16,7 @@ from simgpt.environment import git_state
 from simgpt.files import sha256_of
 from simgpt.freshness import HARMLESS, Aspect, Freshness, check_freshness
 from simgpt.stale_pages import SHOWN, page_warning, page_warnings, shown_on, under_title
-from simgpt.triplets import BUNDLED_DEV_PAIRS, BUNDLED_TRIPLETS
+from simgpt.triplets import BUNDLED_DEV_PAIRS, BUNDLED_TRIPLETS, BUNDLED_WAVE_4
 from simgpt.version import __version__
 from tests.conftest import REPOSITORY
 
@@ -209,13 +209,22 @@ def test_other_data_than_the_bundled_is_a_change(results):
     assert Aspect.DATA not in own.changes
 
 
-def test_data_that_a_study_makes_of_the_bundled_triplets_changes_with_them(results, monkeypatch):
-    name = "sources/captions-seed1.json"
-    config = {"triplets": "captions.jsonl", "precision": "bf16", "max_triplets": 2000, "seed": 1}
+@pytest.mark.parametrize(
+    ("name", "settings", "of_wave_4"),
+    [
+        ("sources/captions-seed1.json", {"max_triplets": 2000}, False),
+        ("headline/llm-four-waves-seed1.json", {}, True),
+    ],
+)
+def test_data_that_a_study_makes_of_bundled_files_changes_with_them(
+    results, monkeypatch, name, settings, of_wave_4
+):
+    config = {"triplets": "derived.jsonl", "precision": "bf16", "seed": 1} | settings
     assert not only(results[0](result(config), name)).is_stale
-    monkeypatch.setattr(freshness, "has_changed", lambda commit, file: file == BUNDLED_TRIPLETS)
-    found = only(results[0](result(config), name))
-    assert found.changes == {Aspect.DATA: ["the bundled triplets"]}
+    for changed, is_stale in ((BUNDLED_TRIPLETS, True), (BUNDLED_WAVE_4, of_wave_4)):
+        monkeypatch.setattr(freshness, "has_changed", lambda _, file, one=changed: file == one)
+        found = only(results[0](result(config), name))
+        assert found.changes == ({Aspect.DATA: ["the bundled triplets"]} if is_stale else {})
 
 
 def test_code_that_changed_is_named_until_the_change_is_judged_harmless(results):
