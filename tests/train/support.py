@@ -156,6 +156,8 @@ def _call(function, file, rank):
 
 
 def _run(words, spoken, prepare, rank):
+    # As from a terminal: what a shell runs in the background ignores Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(rank)
     file = spoken.open("wb", buffering=0)
     os.dup2(file.fileno(), 1)
