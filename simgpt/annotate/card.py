@@ -139,7 +139,9 @@ opening alone.
 - **Near-duplicates were not looked for** in the first three waves, neither among themselves nor
   against the benchmarks.
 - **Wave 4 rewords stiffly in places**: fronted phrases, passives; and some of its dissimilar
-  sentences play with words rather than say what anyone would say.
+  sentences play with words rather than say what anyone would say. In its `boards` and `prose` a
+  part of the lines are drafts that were revised after the file had been closed. For real firms and
+  living people only its news, forum posts and prose were searched, by a short list of names.
 - **One model wrote everything**, so its habits run through all of it.
 
 ## Development pairs
